@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plumbing of the functional tests: the built programs, a running target, a small JSON-RPC client.
+
+CYBORG_SPDK_BIN      folder of the built programs (default: build/bin of this repository)
+CYBORG_SPDK_BACKEND  uring or epoll: inherited by every program the tests start
+CYBORG_SPDK_REFERENCE  data of a real SPDK (default: ../shared/reference beside the repository)
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SANITIZER_WORDS = re.compile(
+    r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed")
+# Long enough for a sanitizer build on a loaded machine; a test fails by it, never passes by it.
+PATIENCE = 30.0
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "target_options(*options): command line of the target that a test starts")
+
+
+def wait_until(condition, what, seconds=PATIENCE):
+    """Poll until condition() is true; its value is returned."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            pytest.fail(f"waited {seconds:g} s for {what}")
+        time.sleep(0.002)
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody holds now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class RpcError(Exception):
+    """An error answer, with its code and message."""
+
+    def __init__(self, error):
+        super().__init__(f"{error.get('code')}: {error.get('message')}")
+        self.code = error.get("code")
+        self.message = error.get("message")
+        self.error = error
+
+
+class RpcClient:
+    """JSON-RPC 2.0 over a UNIX stream socket, as plain as can be."""
+
+    def __init__(self, path, timeout=PATIENCE):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(timeout)
+        self.sock.connect(str(path))
+        self.received = b""
+        self.next_id = 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+
+    def send(self, data):
+        """Send raw bytes (or a str)."""
+        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+
+    def receive(self):
+        """The next whole JSON text; None when the peer closed first."""
+        decoder = json.JSONDecoder()
+        tried = 0
+        while True:
+            text = self.received.lstrip()
+            # A text ends with a newline, so a half one is not parsed over and over.
+            if text and (b"\n" in self.received[tried:] or not tried):
+                try:
+                    decoded = text.decode()
+                    value, end = decoder.raw_decode(decoded)
+                    self.received = decoded[end:].encode()
+                    return value
+                except ValueError:
+                    tried = len(self.received)
+            data = self.sock.recv(1 << 20)
+            if not data:
+                return None
+            self.received += data
+
+    def is_closed(self):
+        """True when the peer has closed and nothing is left to read."""
+        try:
+            return not self.received.strip() and self.sock.recv(1, socket.MSG_PEEK) == b""
+        except ConnectionError:
+            return True
+
+    def request(self, method, params=None, **members):
+        """A request object with the next id."""
+        request = {"jsonrpc": "2.0", "method": method, "id": self.next_id}
+        self.next_id += 1
+        if params is not None:
+            request["params"] = params
+        request.update(members)
+        return request
+
+    def call_raw(self, method, params=None):
+        """The whole answer object."""
+        request = self.request(method, params)
+        self.send(json.dumps(request))
+        answer = self.receive()
+        assert answer is not None, f"connection closed instead of an answer to {method}"
+        assert answer.get("id") == request["id"], answer
+        return answer
+
+    def call(self, method, **params):
+        """The result; an error answer is raised as RpcError."""
+        answer = self.call_raw(method, params or None)
+        if "error" in answer:
+            raise RpcError(answer["error"])
+        return answer["result"]
+
+    def error(self, method, **params):
+        """Call what must be refused; the RpcError comes back."""
+        with pytest.raises(RpcError) as caught:
+            self.call(method, **params)
+        return caught.value
+
+    def batch(self, calls):
+        """Send [(method, params), ...] as one batch; the answers in the order of the calls."""
+        requests = [self.request(method, params) for method, params in calls]
+        self.send(json.dumps(requests))
+        by_id = {answer["id"]: answer for answer in self.receive()}
+        return [by_id[request["id"]] for request in requests]
+
+
+class Target:
+    """A running cyborg-spdk-tgt with a socket of its own."""
+
+    def __init__(self, program, options=(), env=None):
+        self.dir = Path(tempfile.mkdtemp(prefix="cs-"))
+        self.sock = self.dir / "rpc.sock"
+        self.log_path = self.dir / "log"
+        self.clients = []
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(program), "-r", str(self.sock), *map(str, options)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})}, cwd=self.dir)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def wait_ready(self):
+        def ready():
+            if self.process.poll() is not None:
+                pytest.fail(f"target left with {self.process.returncode}:\n{self.log}")
+            try:
+                RpcClient(self.sock).close()
+                return True
+            except OSError:
+                return False
+        wait_until(ready, f"the RPC socket {self.sock}")
+        return self
+
+    def client(self):
+        """A new connection, closed with the target."""
+        client = RpcClient(self.sock)
+        self.clients.append(client)
+        return client
+
+    def call(self, method, **params):
+        """One call on a connection of its own."""
+        with RpcClient(self.sock) as client:
+            return client.call(method, **params)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def stop(self, sig=signal.SIGTERM):
+        """End the target by a signal; its exit code."""
+        for client in self.clients:
+            client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            pytest.fail(f"target did not leave {PATIENCE:g} s after signal {sig}:\n{self.log}")
+
+    def check(self):
+        """Stop, then hold the exit code and the output to what is right."""
+        code = self.stop()
+        assert code == 0, f"target left with {code}:\n{self.log}"
+        assert not SANITIZER_WORDS.search(self.log), self.log
+
+    def remove(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def bin_dir():
+    """The folder of the built programs."""
+    path = Path(os.environ.get("CYBORG_SPDK_BIN", REPOSITORY / "build" / "bin"))
+    if not path.is_dir():
+        pytest.skip(f"no programs in {path}: run `make build` or set CYBORG_SPDK_BIN")
+    return path.resolve()
+
+
+@pytest.fixture(scope="session")
+def program(bin_dir):
+    """program(NAME): the path of a built program; the test is skipped where it is not built."""
+    def find(name):
+        path = bin_dir / name
+        if not path.exists():
+            pytest.skip(f"{path} is not built")
+        return path
+    return find
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The folder of data recorded from a real SPDK."""
+    path = Path(os.environ.get("CYBORG_SPDK_REFERENCE",
+                               REPOSITORY.parent / "shared" / "reference"))
+    if not path.is_dir():
+        pytest.skip(f"no reference data in {path}: set CYBORG_SPDK_REFERENCE")
+    return path
+
+
+@pytest.fixture
+def target_factory(program):
+    """target_factory(*options, env=None): start a target that answers; checked at the end.
+
+    A test that ends its target itself (a crash, a kill) calls target.remove().
+    """
+    targets = []
+
+    def start(*options, env=None):
+        target = Target(program("cyborg-spdk-tgt"), options, env)
+        targets.append(target)
+        return target.wait_ready()
+
+    yield start
+    try:
+        for target in targets:
+            if target.dir.exists():
+                target.check()
+    finally:
+        for target in targets:
+            target.remove()
+
+
+@pytest.fixture
+def target(request, target_factory):
+    """One target, with the options of @pytest.mark.target_options(...)."""
+    marker = request.node.get_closest_marker("target_options")
+    return target_factory(*(marker.args if marker else ()))
+
+
+@pytest.fixture
+def rpc(target):
+    """A connection to the target."""
+    return target.client()
