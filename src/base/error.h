@@ -22,7 +22,10 @@ struct error {
 	char text[ERROR_TEXT_MAX];
 };
 
-#define ERROR_INIT { .code = 0, .text = "" }
+#define ERROR_INIT                                                                                 \
+	{                                                                                          \
+		.code = 0, .text = ""                                                              \
+	}
 
 /**
  * error_set() - note a refusal
