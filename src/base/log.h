@@ -43,15 +43,24 @@ struct log_flag {
 void log_flag_register(struct log_flag *flag);
 /** log_flag_set() - switch one flag, or "all"; -ENOENT when no flag has that name */
 int log_flag_set(const char *name, bool enabled);
+/** log_flag_is_on() - read without ordering, as the macros below do */
+static inline bool log_flag_is_on(const struct log_flag *flag)
+{
+	return __builtin_expect(__atomic_load_n(&flag->enabled, __ATOMIC_RELAXED), 0);
+}
 /** log_flag_first() - first of the list of flags, sorted by name; follow ->next */
 const struct log_flag *log_flag_first(void);
 
 /** log_set_program() - the word in front of each line; @name must stay valid */
 void log_set_program(const char *name);
-/** log_set_level() / log_get_level() - what reaches the log proper (syslog under systemd) */
+/**
+ * log_set_level() / log_get_level() - what reaches the log proper: the journal, when standard error
+ * is connected to it (JOURNAL_STREAM, systemd.exec(5)); elsewhere there is none. Default LOG_NOTICE
+ */
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
-/** log_set_print_level() / log_get_print_level() - what reaches standard error */
+/** log_set_print_level() / log_get_print_level() - what reaches standard error; default LOG_NOTICE
+ */
 void log_set_print_level(enum log_level level);
 enum log_level log_get_print_level(void);
 
@@ -60,8 +69,16 @@ const char *log_level_name(enum log_level level);
 /** log_level_from_name() - the level of a name in any case; -EINVAL when there is none */
 int log_level_from_name(const char *name, enum log_level *level);
 
-void log_write(enum log_level level, const char *file, int line, const char *func,
-	       const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/**
+ * log_write() - write one line: time stamp (left to the journal where that is connected), program,
+ * place, level, text
+ *
+ * The line goes out in one write(2) and is cut at 2 KiB; control characters in it become '?', so
+ * that what came from outside cannot forge a line. errno is kept.
+ */
+void log_write(enum log_level level, const char *file, int line, const char *func, const char *fmt,
+	       ...) __attribute__((format(printf, 5, 6)));
+/** log_wanted() - a line of @level would reach anything */
 bool log_wanted(enum log_level level);
 
 #define log_at(level, ...)                                                                         \
@@ -75,12 +92,12 @@ bool log_wanted(enum log_level level);
 /* Informational and debug lines of one area, written only while its flag is on. */
 #define log_info(id, ...)                                                                          \
 	do {                                                                                       \
-		if (__builtin_expect(log_flag_##id.enabled, 0))                                    \
+		if (log_flag_is_on(&log_flag_##id))                                                \
 			log_at(LOG_INFO, __VA_ARGS__);                                             \
 	} while (0)
 #define log_debug(id, ...)                                                                         \
 	do {                                                                                       \
-		if (__builtin_expect(log_flag_##id.enabled, 0))                                    \
+		if (log_flag_is_on(&log_flag_##id))                                                \
 			log_at(LOG_DEBUG, __VA_ARGS__);                                            \
 	} while (0)
 
