@@ -64,7 +64,8 @@ struct json_value {
 };
 
 #define JSON_VALUE_FOREACH(child, parent)                                                          \
-	for (const struct json_value *child = (parent) + 1, *child##_end = (parent) + (parent)->next; \
+	for (const struct json_value *child = (parent) + 1,                                        \
+				     *child##_end = (parent) + (parent)->next;                     \
 	     child < child##_end; child += child->next)
 
 struct json_reader;

@@ -23,8 +23,8 @@ enum option_kind {
 	OPTION_STRING,	/* out: const char **, points into argv */
 	OPTION_STRINGS, /* out: struct option_strings *, may be given several times */
 	OPTION_U64,	/* out: uint64_t *, between min and max; 0x accepted */
-	OPTION_SIZE,	/* out: uint64_t *, bytes; suffix K M G T (powers of 1024), optional iB or B */
-	OPTION_SECONDS, /* out: uint64_t * in nanoseconds; suffix us ms s m h, default s; fractions */
+	OPTION_SIZE,	/* out: uint64_t *, bytes; suffix K M G T (of 1024), optional iB or B */
+	OPTION_SECONDS, /* out: uint64_t * in ns; suffix us ms s m h, default s; fractions */
 	OPTION_CALL,	/* call(value, arg): 0 or a negative errno with err filled */
 };
 
