@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plumbing of the functional tests: the built programs, a running target, a small JSON-RPC client.
+"""Plumbing of the functional and guest tests: built programs, a running target, a JSON-RPC client.
 
 CYBORG_SPDK_BIN      folder of the built programs (default: build/bin of this repository)
 CYBORG_SPDK_BACKEND  uring or epoll: inherited by every program the tests start
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 SANITIZER_WORDS = re.compile(
     r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed")
 # Long enough for a sanitizer build on a loaded machine; a test fails by it, never passes by it.
