@@ -30,11 +30,13 @@ enum json_kind {
 	JSON_KIND_OBJECT,
 };
 
+#define JSON_DEPTH_MAX 1024
+
 /**
  * struct json_limits - how much one text may be
  * @bytes: of one text, white space in front not counted
  * @values: of all kinds, member names not counted
- * @depth: of arrays and objects in each other
+ * @depth: of arrays and objects in each other; JSON_DEPTH_MAX at most, whatever is asked
  */
 struct json_limits {
 	size_t bytes;
@@ -85,9 +87,10 @@ void json_reader_destroy(struct json_reader *r);
  * @data, @len: what arrived
  * @taken: how many bytes were taken; the caller feeds the rest after json_reader_next()
  * @err: with JSON_FEED_ERROR: -EILSEQ no JSON, -EMSGSIZE over a limit (the text names it),
- *       -ENOMEM
+ *       -ENOMEM. The same again at each call until json_reader_next()
  *
- * A number at the top of a text ends only with the byte behind it.
+ * A number at the top of a text ends only with the byte behind it. Which member names are doubled
+ * is the caller's to judge.
  */
 enum json_feed json_reader_feed(struct json_reader *r, const char *data, size_t len, size_t *taken,
 				struct error *err);
@@ -117,12 +120,17 @@ int json_get_bool(const struct json_value *v, bool *out);
 /** json_kind_name() - "null", "boolean", "number", "string", "array", "object" */
 const char *json_kind_name(enum json_kind kind);
 
-/** json_to_jansson() - a jansson copy of the value (new reference); NULL when memory is short */
+/**
+ * json_to_jansson() - a jansson copy of the value (new reference); NULL when memory is short
+ *
+ * Of members with one name the first stays, as json_member() has it. Integers beyond 64 bits become
+ * reals, and reals beyond a double the largest double.
+ */
 json_t *json_to_jansson(const struct json_value *v);
 
 /**
- * json_print() - a value as compact JSON text into @buf, as snprintf() counts; for error messages,
- * where it is cut
+ * json_print() - a value as compact ASCII JSON text into @buf, NUL-terminated, as snprintf()
+ * counts; for error messages, where it is cut
  */
 size_t json_print(const struct json_value *v, char *buf, size_t size);
 
