@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Linux kernel's NVMe/TCP host and nvme-cli against our target, and against the kernel's own
+target to prove that the steps ask for nothing but the standard."""
+
+import pytest
+
+from conftest import Target, free_port
+from guest_kit import HOSTNQN, MODEL, NQN, SERIAL, Control, boot, steps_of
+
+BLOCKS = 64 * 2048
+
+
+def make_disk(rpc, kind, name, path):
+    if kind == "file":
+        with open(path, "wb") as file:
+            file.truncate(BLOCKS * 512)
+        rpc.call("bdev_uring_create", name=name, filename=str(path), block_size=512)
+    else:
+        rpc.call("bdev_malloc_create", name=name, num_blocks=BLOCKS, block_size=512)
+
+
+def export(rpc, kind, folder, port):
+    for name in ("Disk1", "Disk2"):
+        make_disk(rpc, kind, name, folder / name)
+    rpc.call("nvmf_create_transport", trtype="TCP")
+    rpc.call("nvmf_create_subsystem", nqn=NQN, serial_number=SERIAL, model_number=MODEL)
+    rpc.call("nvmf_subsystem_add_host", nqn=NQN, host=HOSTNQN)
+    rpc.call("nvmf_subsystem_add_ns", nqn=NQN, namespace={"bdev_name": "Disk1", "nsid": 1})
+    rpc.call("nvmf_subsystem_add_listener", nqn=NQN,
+             listen_address={"trtype": "TCP", "adrfam": "IPv4", "traddr": "127.0.0.1",
+                             "trsvcid": str(port)})
+
+
+def boot_against(program, backend, kind, folder):
+    """Our target with the given backend and kind of disk, and the kernel's host in a guest."""
+    port = free_port()
+    target = Target(program("cyborg-spdk-tgt"), env={"CYBORG_SPDK_BACKEND": backend})
+    control = None
+    try:
+        rpc = target.wait_ready().client()
+        export(rpc, kind, folder, port)
+        control = Control(
+            add=lambda nsid: rpc.call("nvmf_subsystem_add_ns", nqn=NQN, namespace={
+                "bdev_name": f"Disk{nsid}", "nsid": int(nsid)}),
+            remove=lambda nsid: rpc.call("nvmf_subsystem_remove_ns", nqn=NQN, nsid=int(nsid)))
+        result = boot("kernel-host.sh", "10.0.2.2", port, control.port)
+        target.check()
+        return result
+    finally:
+        if control:
+            control.close()
+        target.remove()
+
+
+@pytest.fixture(scope="module", params=["uring-file", "epoll-malloc", "nvmet"])
+def run(request, tmp_path_factory):
+    """(the finished boot, whether a step may be skipped)"""
+    if request.param == "nvmet":
+        return boot("kernel-host.sh", "nvmet"), True
+    backend, kind = request.param.split("-")
+    program = request.getfixturevalue("program")
+    return boot_against(program, backend, kind, tmp_path_factory.mktemp(request.param)), False
+
+
+@pytest.mark.parametrize("step", steps_of("kernel-host.sh"))
+def test_kernel_host(run, step):
+    result, may_skip = run
+    result.check(step, may_skip)
