@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Findings: who uses a block device, each kind of use in its own words.
+ *
+ * Threading: as probe.h.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "probe/internal.h"
+
+int probe_find(struct probe_device *d, enum probe_reason reason, enum probe_verdict verdict,
+	       const char *remedy, const char *fmt, ...)
+{
+	struct probe_finding *more, *f;
+	va_list args;
+
+	more = realloc(d->findings, (d->finding_count + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	d->findings = more;
+	f = &more[d->finding_count++];
+	f->reason = reason;
+	f->verdict = verdict;
+	va_start(args, fmt);
+	vsnprintf(f->text, sizeof(f->text), fmt, args);
+	va_end(args);
+	snprintf(f->remedy, sizeof(f->remedy), "%s", remedy);
+	return 0;
+}
+
+enum probe_verdict probe_device_verdict(const struct probe_device *d)
+{
+	const struct probe_finding *f = probe_device_reason(d);
+
+	return f ? f->verdict : PROBE_FREE;
+}
+
+const struct probe_finding *probe_device_reason(const struct probe_device *d)
+{
+	const struct probe_finding *worst = NULL;
+
+	for (size_t i = 0; i < d->finding_count; i++) {
+		if (!worst || d->findings[i].verdict > worst->verdict)
+			worst = &d->findings[i];
+	}
+	return worst;
+}
+
+void probe_device_fini(struct probe_device *d)
+{
+	free(d->findings);
+	d->findings = NULL;
+	d->finding_count = 0;
+}
+
+static int find_mounts(struct probe *p, struct probe_device *d)
+{
+	for (const struct probe_mount *m = probe_mounts(p); m; m = m->next) {
+		int rc;
+
+		if (m->dev != d->dev && strcmp(m->source, d->path) != 0)
+			continue;
+		rc = probe_find(d, PROBE_REASON_MOUNT, PROBE_IN_USE, "unmount it",
+				"%s is mounted on %s (seen by process %d)", d->path, m->where,
+				m->pid);
+		return rc;
+	}
+	return 0;
+}
+
+int probe_find_swap(struct probe *p, struct probe_device *d)
+{
+	FILE *f = probe_fopen(p, "/proc/swaps");
+	char line[1024], path[1024];
+	int rc = 0;
+
+	if (!f)
+		return 0;
+	while (rc == 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%1023s", path) != 1)
+			continue;
+		probe_unescape(path);
+		if (!strcmp(path, d->path))
+			rc = probe_find(d, PROBE_REASON_SWAP, PROBE_IN_USE, "swapoff it",
+					"%s is swap space in use", d->path);
+	}
+	fclose(f);
+	return rc;
+}
+
+static int find_dm_holder(struct probe *p, struct probe_device *d, const char *holder)
+{
+	char uuid[160], name[128];
+
+	probe_read(p, uuid, sizeof(uuid), "/sys/block/%s/dm/uuid", holder);
+	probe_read(p, name, sizeof(name), "/sys/block/%s/dm/name", holder);
+	if (!strncmp(uuid, "LVM-", 4))
+		return probe_find(d, PROBE_REASON_LVM, PROBE_IN_USE,
+				  "remove it from its volume group (pvmove, vgreduce, pvremove)",
+				  "%s is an LVM physical volume under %s", d->path, name);
+	return probe_find(d, PROBE_REASON_DM, PROBE_IN_USE, "remove the mapping (dmsetup remove)",
+			  "%s is under the device-mapper device %s (%s)", d->path, name, holder);
+}
+
+static int find_holder(struct probe *p, struct probe_device *d, const char *holder)
+{
+	char level[32];
+
+	if (!strncmp(holder, "dm-", 3))
+		return find_dm_holder(p, d, holder);
+	if (!strncmp(holder, "md", 2)) {
+		probe_read(p, level, sizeof(level), "/sys/block/%s/md/level", holder);
+		return probe_find(d, PROBE_REASON_MD, PROBE_IN_USE,
+				  "stop the array (mdadm --stop) and clear its metadata",
+				  "%s is a member of the MD array %s (%s)", d->path, holder,
+				  level[0] ? level : "level unknown");
+	}
+	return probe_find(d, PROBE_REASON_HOLDER, PROBE_IN_USE, "take that device down first",
+			  "%s is held by the block device %s", d->path, holder);
+}
+
+static int find_holders(struct probe *p, struct probe_device *d, const char *sys)
+{
+	DIR *dir = probe_opendir(p, "%s/holders", sys);
+	struct dirent *e;
+	int rc = 0;
+
+	if (!dir)
+		return 0;
+	while (rc == 0 && (e = readdir(dir))) {
+		if (e->d_name[0] != '.')
+			rc = find_holder(p, d, e->d_name);
+	}
+	closedir(dir);
+	return rc;
+}
+
+static int find_opens(struct probe *p, struct probe_device *d)
+{
+	for (const struct probe_open *o = probe_opens(p); o; o = o->next) {
+		bool same = p->live ? !o->ino && o->dev == d->dev : !strcmp(o->target, d->path);
+
+		if (same)
+			return probe_find(d, PROBE_REASON_OPEN, PROBE_IN_USE, "end that process",
+					  "%s is open in process %d (%s)", d->path, o->pid,
+					  o->command);
+	}
+	return 0;
+}
+
+int probe_find_users(struct probe *p, struct probe_device *d, const char *sys)
+{
+	int rc = find_mounts(p, d);
+
+	if (rc == 0)
+		rc = probe_find_swap(p, d);
+	if (rc == 0)
+		rc = find_holders(p, d, sys);
+	if (rc == 0)
+		rc = find_opens(p, d);
+	return rc;
+}
