@@ -1,0 +1,193 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# All tests and checks, or some parts of them.
+#
+#   check.sh [PART...]
+#   check.sh -l          list the parts
+#
+# Each part's output is kept in build/check/PART.log; that of a part that failed is shown. The last
+# line sums up: N passed, N failed, N skipped. The exit code is 1 when a test failed or none ran.
+
+set -u -o pipefail
+export LC_ALL=C
+cd "$(dirname "$0")/.." || exit 1
+
+PARTS="build unit asan tsan functional-uring functional-epoll functional-asan guest install format
+headers scripts layers security"
+LOGS=build/check
+PYTEST=(/usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=10)
+
+# sanitizer_setup FOLDER SANITIZERS: a build of its own
+sanitizer_setup()
+{
+	[ -e "$1/build.ninja" ] || meson setup "$1" "-Db_sanitize=$2" -Db_lundef=false
+}
+
+# meson_tests FOLDER ARG...: run and count
+meson_tests()
+{
+	local folder=$1 code
+	shift
+
+	echo 0 0 0 >"$counts"
+	rm -f "$folder/meson-logs/testlog.json"
+	meson test -C "$folder" --print-errorlogs "$@"
+	code=$?
+	[ ! -e "$folder/meson-logs/testlog.json" ] ||
+		tools/sum-tests.py "$folder/meson-logs/testlog.json" >"$counts"
+	return $code
+}
+
+# pytests FOLDER: run and count
+pytests()
+{
+	local code
+
+	echo 0 0 0 >"$counts"
+	"${PYTEST[@]}" --junitxml="$counts.xml" "$1"
+	code=$?
+	[ ! -e "$counts.xml" ] || tools/sum-tests.py "$counts.xml" >"$counts"
+	return $code
+}
+
+part_build()
+{
+	tools/build.sh && meson configure build/meson -Dtests=true && ninja -C build/meson
+}
+
+part_unit()
+{
+	meson_tests build/meson --suite unit
+}
+
+part_asan()
+{
+	sanitizer_setup build/asan address,undefined && ninja -C build/asan &&
+		tools/collect-programs.py build/asan build/asan/bin &&
+		meson_tests build/asan --suite unit
+}
+
+# gcc's TSan knows fewer layouts of memory than Linux deals out at random: without randomisation, where
+# that may be asked for.
+part_tsan()
+{
+	local names wrapper=()
+
+	sanitizer_setup build/tsan thread || return 1
+	mapfile -t names < <(meson test -C build/tsan --list 2>/dev/null |
+		sed -n 's/.* \/ //; /^\(reactor\/\|base\/ring$\)/p')
+	setarch -R true 2>/dev/null && wrapper=(--wrapper "setarch -R")
+	meson_tests build/tsan "${wrapper[@]}" "${names[@]}"
+}
+
+part_functional-uring()
+{
+	CYBORG_SPDK_BACKEND=uring pytests tests/functional
+}
+
+part_functional-epoll()
+{
+	CYBORG_SPDK_BACKEND=epoll pytests tests/functional
+}
+
+part_functional-asan()
+{
+	CYBORG_SPDK_BIN=$PWD/build/asan/bin pytests tests/functional
+}
+
+part_guest()
+{
+	pytests tests/guest
+}
+
+# What is installed is whole: a program built against the installed header runs.
+part_install()
+{
+	tools/check-install.sh build/meson
+}
+
+part_format()
+{
+	git ls-files -z 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'bench/*.[ch]' |
+		xargs -0 clang-format-14 --dry-run -Werror
+}
+
+# Each header stands alone.
+part_headers()
+{
+	local header broken=0
+
+	while read -r header; do
+		echo "#include \"$header\"" | gcc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Wall \
+			-Wextra -Werror -Isrc -Iinclude -fsyntax-only -x c - || {
+			echo "$header does not compile alone"
+			broken=1
+		}
+	done < <(git ls-files 'src/*.h' 'include/*.h' | sed 's,^src/,,; s,^include/,,')
+	return $broken
+}
+
+part_scripts()
+{
+	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x
+}
+
+part_layers()
+{
+	tools/check-layers.py
+}
+
+part_security()
+{
+	tools/check-security-doc.py
+}
+
+# run_part NAME: its counts are added to the totals; a part that names no tests is one test itself
+run_part()
+{
+	local part=$1 start=$SECONDS code words
+	counts=$LOGS/$part.counts
+
+	rm -f "$counts" "$counts.xml"
+	printf '%-18s' "$part"
+	"part_$part" >"$LOGS/$part.log" 2>&1
+	code=$?
+	words=(0 0 0)
+	if [ -s "$counts" ]; then
+		read -r -a words <"$counts"
+	elif [ $code = 0 ]; then
+		words[0]=1
+	fi
+	[ $code = 0 ] || [ "${words[1]}" != 0 ] || words[1]=1
+	[ "${words[*]}" != "0 0 0" ] || words[1]=1
+	passed=$((passed + words[0]))
+	failed=$((failed + words[1]))
+	skipped=$((skipped + words[2]))
+	printf '%5d passed %4d failed %4d skipped %5d s\n' "${words[@]}" $((SECONDS - start))
+	[ "${words[1]}" = 0 ] || tail -n 100 "$LOGS/$part.log" | sed 's/^/    /'
+}
+
+[ "${1-}" != -l ] || {
+	# shellcheck disable=SC2086 # a list
+	printf '%s\n' $PARTS
+	exit 0
+}
+# shellcheck disable=SC2086 # a list
+[ $# -gt 0 ] || set -- $PARTS
+for part; do
+	declare -F "part_$part" >/dev/null || {
+		echo "check.sh: no part '$part'; parts are: $PARTS" >&2
+		exit 2
+	}
+done
+
+tools/install-deps.sh build check || exit 1
+mkdir -p $LOGS
+passed=0 failed=0 skipped=0
+for part; do
+	run_part "$part"
+done
+echo "took $SECONDS s"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
