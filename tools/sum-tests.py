@@ -13,7 +13,7 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
-CMOCKA = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) \] (\d+) test\(s\)", re.MULTILINE)
+CMOCKA = re.compile(r"^\[ +(PASSED|FAILED|SKIPPED) +\] (\d+) test\(s\)", re.MULTILINE)
 
 
 def count_junit(path):
