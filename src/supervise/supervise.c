@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor's loop, see supervise.h.
+ *
+ * Threading: one thread.
+ */
+#include "supervise/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include <stdarg.h>
+
+#define TAIL_SIZE     2048		/* of the target's output, for the caller */
+#define READY_POLL_NS (5 * NS_PER_MSEC) /* between looks at the socket */
+#define LONG_LIFE_NS  (60 * NS_PER_SEC) /* after that the pauses start over */
+
+struct supervisor {
+	const struct supervise_options *o;
+	struct logfile log;
+	int pidfile;
+	int signals;
+	int output; /* read end of the target's output; -1 without a log */
+	int caller; /* write end of the pipe to the process that waits for the start; -1 */
+	pid_t target;
+	uint64_t started_ns; /* of the target */
+	uint64_t pause_ns;
+	uint64_t start_at_ns; /* of the next start; 0 while the target runs */
+	uint64_t kill_at_ns;  /* of SIGKILL while leaving; 0 */
+	bool ready;	      /* it answered once */
+	bool leaving;
+	char tail[TAIL_SIZE + 1];
+	size_t tail_len;
+};
+
+uint64_t supervise_backoff_next(const struct supervise_options *o, uint64_t pause_ns,
+				uint64_t lived_ns)
+{
+	if (pause_ns == 0 || lived_ns >= LONG_LIFE_NS)
+		return o->backoff_min_ns;
+	if (pause_ns >= o->backoff_max_ns / 2)
+		return o->backoff_max_ns;
+	return pause_ns * 2;
+}
+
+static void note(struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Our own lines stand between the target's. */
+static void note(struct supervisor *s, const char *fmt, ...)
+{
+	char text[512], line[640], stamp[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	localtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &tm);
+	len = snprintf(line, sizeof(line), "[%s] supervise: %s\n", stamp, text);
+	if (s->o->log)
+		logfile_write(&s->log, line, (size_t)len);
+	else if (write(STDERR_FILENO, line, (size_t)len) < 0)
+		return;
+}
+
+static void tail_add(struct supervisor *s, const char *data, size_t len)
+{
+	if (len >= TAIL_SIZE) {
+		data += len - TAIL_SIZE;
+		len = TAIL_SIZE;
+	}
+	if (s->tail_len + len > TAIL_SIZE) {
+		size_t drop = s->tail_len + len - TAIL_SIZE;
+
+		memmove(s->tail, s->tail + drop, s->tail_len - drop);
+		s->tail_len -= drop;
+	}
+	memcpy(s->tail + s->tail_len, data, len);
+	s->tail_len += len;
+	s->tail[s->tail_len] = '\0';
+}
+
+static void drain_output(struct supervisor *s)
+{
+	char buf[16384];
+	ssize_t n;
+
+	while (s->output >= 0 && (n = read(s->output, buf, sizeof(buf))) > 0) {
+		logfile_write(&s->log, buf, (size_t)n);
+		tail_add(s, buf, (size_t)n);
+	}
+}
+
+static char **target_argv(const struct supervise_options *o)
+{
+	size_t n = 0;
+	char **argv;
+
+	while (o->argv[n])
+		n++;
+	argv = calloc(n + 3, sizeof(*argv));
+	if (!argv)
+		return NULL;
+	memcpy(argv, o->argv, n * sizeof(*argv));
+	if (o->config && access(o->config, R_OK) == 0) {
+		argv[n++] = (char *)"-c";
+		argv[n++] = (char *)o->config;
+	}
+	return argv;
+}
+
+/* In the child: nothing but the signal mask, the death signal, the output, and exec. */
+static void __attribute__((noreturn)) become_target(char **argv, int output, pid_t parent)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(125);
+	if (output >= 0) {
+		dup2(output, STDOUT_FILENO);
+		dup2(output, STDERR_FILENO);
+	}
+	execvp(argv[0], argv);
+	dprintf(STDERR_FILENO, "%s cannot be started: %s\n", argv[0], strerror(errno));
+	_exit(126 + (errno == ENOENT));
+}
+
+static int make_output(struct supervisor *s, int *write_end)
+{
+	int fds[2];
+
+	*write_end = -1;
+	if (!s->o->log)
+		return 0;
+	if (s->output >= 0)
+		close(s->output);
+	s->output = -1;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	s->output = fds[0];
+	*write_end = fds[1];
+	return 0;
+}
+
+static int start_target(struct supervisor *s)
+{
+	char **argv = target_argv(s->o);
+	pid_t parent = getpid();
+	int write_end, rc;
+
+	if (!argv)
+		return -ENOMEM;
+	rc = make_output(s, &write_end);
+	if (rc == 0) {
+		s->target = fork();
+		if (s->target == 0)
+			become_target(argv, write_end, parent);
+		rc = s->target < 0 ? -errno : 0;
+	}
+	if (write_end >= 0)
+		close(write_end);
+	free(argv);
+	if (rc < 0) {
+		s->target = 0;
+		return rc;
+	}
+	s->started_ns = clock_ns();
+	s->start_at_ns = 0;
+	pidfile_write(s->pidfile, parent, s->target);
+	note(s, "started %s, pid %d", s->o->argv[0], s->target);
+	return 0;
+}
+
+static bool socket_answers(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	ok = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+	close(fd);
+	return ok;
+}
+
+/* An empty line to the caller is success; anything else is the reason of the failure. */
+static void tell_caller(struct supervisor *s, const char *text)
+{
+	if (s->caller < 0)
+		return;
+	dprintf(s->caller, "%s\n", text);
+	close(s->caller);
+	s->caller = -1;
+}
+
+static void describe_end(int status, char *buf, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(buf, size, "was killed by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(buf, size, "left with exit code %d", WEXITSTATUS(status));
+}
+
+static int start_failed(struct supervisor *s, const char *how, struct error *err)
+{
+	s->leaving = true;
+	while (s->tail_len && s->tail[s->tail_len - 1] == '\n')
+		s->tail[--s->tail_len] = '\0';
+	return error_set(err, -EHOSTDOWN, "target %s %s before it was ready%s%.300s", s->o->argv[0],
+			 how, s->tail_len ? "; its last words: " : "",
+			 s->tail_len > 300 ? s->tail + s->tail_len - 300 : s->tail);
+}
+
+static int target_ended(struct supervisor *s, int status, struct error *err)
+{
+	uint64_t lived = clock_ns() - s->started_ns;
+	char how[96];
+
+	drain_output(s);
+	describe_end(status, how, sizeof(how));
+	note(s, "target %d %s", s->target, how);
+	s->target = 0;
+	pidfile_write(s->pidfile, getpid(), 0);
+	if (s->leaving)
+		return 0;
+	if (!s->ready)
+		return start_failed(s, how, err);
+	s->pause_ns = supervise_backoff_next(s->o, s->pause_ns, lived);
+	s->start_at_ns = clock_ns() + s->pause_ns;
+	note(s, "next start in %llu ms", (unsigned long long)(s->pause_ns / NS_PER_MSEC));
+	return 0;
+}
+
+static int reap(struct supervisor *s, struct error *err)
+{
+	int status;
+
+	if (s->target > 0 && waitpid(s->target, &status, WNOHANG) == s->target)
+		return target_ended(s, status, err);
+	return 0;
+}
+
+static void leave(struct supervisor *s)
+{
+	s->leaving = true;
+	if (s->target > 0) {
+		kill(s->target, SIGTERM);
+		s->kill_at_ns = clock_ns() + s->o->drain_ns;
+	}
+}
+
+static int take_signals(struct supervisor *s, struct error *err)
+{
+	struct signalfd_siginfo info;
+	int rc = 0;
+
+	while (rc == 0 && read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			rc = reap(s, err);
+		else if (!s->leaving)
+			leave(s);
+	}
+	return rc;
+}
+
+static int check_ready(struct supervisor *s, uint64_t now, struct error *err)
+{
+	if (s->ready || s->leaving || !s->target)
+		return 0;
+	if (!s->o->ready || socket_answers(s->o->ready)) {
+		s->ready = true;
+		tell_caller(s, "");
+		return 0;
+	}
+	if (now - s->started_ns < s->o->ready_timeout_ns)
+		return 0;
+	start_failed(s, "did not answer on its socket in time: stopped", err);
+	leave(s);
+	return 0;
+}
+
+static int act_on_time(struct supervisor *s, struct error *err)
+{
+	uint64_t now = clock_ns();
+
+	if (s->leaving && s->target && s->kill_at_ns && now >= s->kill_at_ns) {
+		note(s, "target %d did not drain in time: killed", s->target);
+		kill(s->target, SIGKILL);
+		s->kill_at_ns = 0;
+	}
+	if (!s->leaving && s->start_at_ns && now >= s->start_at_ns && start_target(s) < 0)
+		s->start_at_ns = now + s->o->backoff_max_ns;
+	return check_ready(s, now, err);
+}
+
+static int wait_ms(const struct supervisor *s)
+{
+	uint64_t now = clock_ns(), until = 0;
+
+	if (!s->ready && !s->leaving)
+		until = now + READY_POLL_NS;
+	else if (s->leaving)
+		until = s->kill_at_ns;
+	else
+		until = s->start_at_ns;
+	if (!until)
+		return -1;
+	return until <= now ? 0 : (int)((until - now + NS_PER_MSEC - 1) / NS_PER_MSEC);
+}
+
+static int loop(struct supervisor *s, struct error *err)
+{
+	int rc = start_target(s);
+
+	if (rc < 0)
+		return error_set(err, rc, "target %s cannot be started: %s", s->o->argv[0],
+				 error_errno_text(rc));
+	while (rc == 0 && !(s->leaving && !s->target)) {
+		struct pollfd fds[2] = { { .fd = s->signals, .events = POLLIN },
+					 { .fd = s->output, .events = POLLIN } };
+
+		if (poll(fds, 2, wait_ms(s)) < 0 && errno != EINTR)
+			return error_set(err, -errno, "poll: %s", error_errno_text(-errno));
+		if (fds[1].revents & POLLIN)
+			drain_output(s);
+		else if (fds[1].revents & POLLHUP) {
+			close(s->output);
+			s->output = -1;
+		}
+		rc = take_signals(s, err);
+		if (rc == 0)
+			rc = act_on_time(s, err);
+	}
+	return err->code;
+}
+
+static int block_signals(void)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Return: in the first process never; in the daemon the fd that tells the first one. */
+static int become_daemon(void)
+{
+	int fds[2], null;
+	char text[ERROR_TEXT_MAX + 2];
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		close(fds[0]);
+		setsid();
+		null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		return fds[1];
+	}
+	close(fds[1]);
+	while (len < sizeof(text) - 1 && (n = read(fds[0], text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	if (!strcmp(text, "\n"))
+		_exit(0);
+	dprintf(STDERR_FILENO, "cyborg-spdk-supervise: %s",
+		len ? text : "the daemon died before the target was ready\n");
+	_exit(1);
+}
+
+static int open_files(struct supervisor *s, struct error *err)
+{
+	int rc = pidfile_take(s->o->pidfile, err);
+
+	if (rc < 0)
+		return rc;
+	s->pidfile = rc;
+	if (s->o->log) {
+		rc = logfile_open(&s->log, s->o->log, s->o->log_size, (unsigned int)s->o->log_keep,
+				  err);
+		if (rc < 0)
+			return rc;
+	}
+	s->signals = block_signals();
+	return s->signals < 0
+		       ? error_set(err, s->signals, "signalfd: %s", error_errno_text(s->signals))
+		       : 0;
+}
+
+int supervise_run(const struct supervise_options *o, struct error *err)
+{
+	struct supervisor s = { .o = o, .pidfile = -1, .signals = -1, .output = -1, .caller = -1 };
+	int rc;
+
+	s.log.fd = -1;
+	if (o->daemonize) {
+		s.caller = become_daemon();
+		if (s.caller < 0)
+			return error_set(err, s.caller, "fork: %s", error_errno_text(s.caller));
+	}
+	rc = open_files(&s, err);
+	if (rc == 0) {
+		pidfile_write(s.pidfile, getpid(), 0);
+		rc = loop(&s, err);
+	}
+	if (rc < 0)
+		tell_caller(&s, err->text);
+	if (rc == 0)
+		unlink(o->pidfile);
+	logfile_close(&s.log);
+	if (s.output >= 0)
+		close(s.output);
+	if (s.signals >= 0)
+		close(s.signals);
+	if (s.pidfile >= 0)
+		close(s.pidfile);
+	return rc;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keeping one target alive.
+ *
+ * The supervisor starts the target, reads what it prints into a bounded log, and starts it again
+ * when it ends, later and later while it keeps ending early. The saved configuration, if there is
+ * one, is replayed by the target itself (`-c FILE` behind its arguments). Until the target has
+ * answered on its socket for the first time an early end is a failure of the start: it is told to
+ * the caller with the target's last lines and nothing is restarted.
+ *
+ * The supervisor's own death: the target asks the kernel for SIGTERM then (PR_SET_PDEATHSIG), so it
+ * drains and leaves; no target ever runs unsupervised, and the next start finds the socket and the
+ * backing free.
+ *
+ * Threading: one thread, signals through a signalfd.
+ */
+#ifndef SUPERVISE_SUPERVISE_H
+#define SUPERVISE_SUPERVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "supervise/logfile.h"
+
+/**
+ * struct supervise_options - what to keep alive, and how
+ * @argv: the target and its arguments, ending with NULL
+ * @config: replayed at each start when the file exists; NULL for none
+ * @pidfile: locked while the supervisor lives; holds its pid and the target's, a line each
+ * @log: NULL: the target keeps the supervisor's standard error
+ * @ready: UNIX socket that says that the target is up; NULL: it is up when started
+ */
+struct supervise_options {
+	char **argv;
+	const char *config;
+	const char *pidfile;
+	const char *log;
+	uint64_t log_size;
+	uint64_t log_keep;
+	const char *ready;
+	uint64_t ready_timeout_ns;
+	uint64_t backoff_min_ns, backoff_max_ns;
+	uint64_t drain_ns;
+	bool daemonize;
+};
+
+/** supervise_run() - until SIGTERM or SIGINT; 0 or a negative errno with @err filled */
+int supervise_run(const struct supervise_options *o, struct error *err);
+
+/**
+ * supervise_backoff_next() - the next pause before a start
+ * @pause_ns: the last one; 0 before the first
+ * @lived_ns: how long the target lived; a long life starts the pauses over
+ */
+uint64_t supervise_backoff_next(const struct supervise_options *o, uint64_t pause_ns,
+				uint64_t lived_ns);
+
+/* pidfile.c */
+
+/** pidfile_take() - an fd that holds the lock, or -EBUSY (with @err naming the holder), errno */
+int pidfile_take(const char *path, struct error *err);
+/** pidfile_write() - the pids of supervisor and target (0: none now) */
+void pidfile_write(int fd, pid_t supervisor, pid_t target);
+
+#endif
