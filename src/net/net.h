@@ -3,8 +3,8 @@
  * Byte streams for reactors. What uses a stream does not know what carries it: kernel TCP today,
  * TLS or a user-space stack behind the same interface.
  *
- * Threading: a stream and a listener belong to one reactor. A stream may be handed to another with
- * net_stream_detach() and net_stream_attach() before its first byte was read.
+ * Threading: a stream and a listener belong to one reactor. A new stream belongs to none until
+ * net_stream_attach(): it may be handed to another reactor by a message before that.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 
 #include "base/error.h"
+#include "reactor/io.h"
+#include "reactor/reactor.h"
 
 /* --- addresses ------------------------------------------------------------------------------ */
 
@@ -45,7 +47,7 @@ struct net_stream;
 
 /**
  * struct net_send - bytes to go out; embedded in what they are about
- * @iov, @iovcnt: the bytes; both must stay until @done
+ * @iov, @iovcnt: the bytes, at least one; both must stay until @done
  * @done: called once, later: 0 when the kernel has taken every byte, or a negative errno; in the
  *        order of sending
  *
@@ -73,7 +75,9 @@ struct net_stream_ops {
 	void (*closed)(struct net_stream *stream, void *user, int reason);
 };
 
-/** net_stream_attach() - start to use a stream on this reactor; bytes come from the next turn on */
+/** net_stream_attach() - start to use a stream on this reactor; bytes come from the next turn on.
+ * Once in a stream's life; before it, only net_stream_close(), net_stream_abort() (@released gets
+ * NULL) and the addresses may be used. */
 void net_stream_attach(struct net_stream *stream, const struct net_stream_ops *ops, void *user);
 void *net_stream_user(const struct net_stream *stream);
 
@@ -108,7 +112,8 @@ void net_stream_resume(struct net_stream *stream);
  * @released: called once, later, when the stream is gone and all sends and reads were answered
  *            (-ECANCELED); the user's object may go then. May be NULL.
  *
- * No call of the ops follows either of them. An orderly close that the peer does not follow within
+ * No call of the ops follows either of them. A close may be followed by an abort, whose @released,
+ * unless NULL, takes the place of the first. An orderly close that the peer does not follow within
  * NET_CLOSE_TIMEOUT_MS becomes an abort.
  */
 #define NET_CLOSE_TIMEOUT_MS 2000
@@ -131,7 +136,16 @@ struct net_connect {
 	uint32_t timeout_ms;
 	struct net_stream *stream;
 	void (*done)(struct net_connect *connect, int result);
-	void *priv;
+	void *priv; /* the caller's */
+
+	/* The rest is net's. */
+	struct reactor_io io;
+	struct reactor_timer timer;
+	struct reactor_msg msg;
+	int fd;
+	int result;
+	bool timed_out;
+	bool cancelled;
 };
 
 void net_connect_start(struct net_connect *connect);

@@ -35,13 +35,15 @@ enum reactor_backend {
  * @backend: see enum reactor_backend; the environment variable CYBORG_SPDK_BACKEND (uring, epoll)
  *           overrides AUTO
  * @poll: spin for ever instead of sleeping
- * @spin_ns: how long to spin after the last work before sleeping
+ * @share_cores: do not lock the cores against other programs of ours, nor refuse locked ones
+ * @spin_ns: how long to spin after the last work before sleeping; timers alone start no spin
  * @small_buffers, @large_buffers: bound of each reactor's pools; memory is touched only when used
  */
 struct reactor_options {
 	const char *cores;
 	enum reactor_backend backend;
 	bool poll;
+	bool share_cores;
 	uint64_t spin_ns;
 	uint32_t small_buffers;
 	uint32_t large_buffers;
@@ -179,7 +181,12 @@ struct reactor_timer {
 	uint32_t slot; /* place in the heap plus one; 0: not started */
 };
 
-/** reactor_timer_start() - in @delay_ns from now; a started timer is moved */
+/**
+ * reactor_timer_start() - in @delay_ns from now, in a later turn; a started timer is moved
+ *
+ * The heap's array grows here, by doubling. A program that has no memory left for it is aborted:
+ * nothing it does later could keep its promises without timers.
+ */
 void reactor_timer_start(struct reactor_timer *timer, uint64_t delay_ns);
 /** reactor_timer_stop() - nothing happens for a timer that is not started */
 void reactor_timer_stop(struct reactor_timer *timer);

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making, running and ending the reactors of a program, and the choice of the backend.
+ *
+ * Threading: start, run and fini are the main thread's; what is set up by start is read by all.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cpuset.h"
+#include "reactor/internal.h"
+
+LOG_FLAG_DEFINE(reactor);
+
+#define BACKEND_ENV "CYBORG_SPDK_BACKEND"
+
+struct reactor_system reactor_system;
+_Thread_local struct reactor *reactor_current;
+
+void reactor_options_init(struct reactor_options *opts)
+{
+	*opts = (struct reactor_options){
+		.backend = REACTOR_BACKEND_AUTO,
+		.spin_ns = 100000,
+		.small_buffers = 4096,
+		.large_buffers = 256,
+	};
+}
+
+/* --- choice of the backend ------------------------------------------------------------------ */
+
+static int backend_from_env(enum reactor_backend *backend, struct error *err)
+{
+	const char *name = getenv(BACKEND_ENV);
+
+	if (!name || !*name)
+		return 0;
+	if (strcmp(name, "uring") == 0)
+		*backend = REACTOR_BACKEND_URING;
+	else if (strcmp(name, "epoll") == 0)
+		*backend = REACTOR_BACKEND_EPOLL;
+	else
+		return error_set(err, -EINVAL,
+				 "environment variable %s is \"%.64s\"; use uring or epoll",
+				 BACKEND_ENV, name);
+	return 0;
+}
+
+/* @why says in words what log_start() tells behind the backend's name. */
+static int backend_choose(enum reactor_backend want, char *why, size_t size, struct error *err)
+{
+	struct error cause = ERROR_INIT;
+	int rc = 0;
+
+	if (want == REACTOR_BACKEND_AUTO) {
+		rc = backend_from_env(&want, err);
+		if (rc < 0)
+			return rc;
+	}
+	if (want == REACTOR_BACKEND_EPOLL) {
+		return error_set(err, -ENOTSUP, "epoll is not there yet");
+	}
+	rc = backend_uring.probe(&cause);
+	if (rc == 0) {
+		reactor_system.ops = &backend_uring;
+		snprintf(why, size, "using io_uring");
+		return 0;
+	}
+	if (want == REACTOR_BACKEND_URING)
+		return error_set(err, rc, "io_uring was asked for, but: %s", cause.text);
+	return error_set(err, rc, "io_uring: %s", cause.text);
+}
+
+static void log_start(const char *why)
+{
+	const struct core_plan *plan = &reactor_system.plan;
+	char text[CPU_SETSIZE / 4 + 8];
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (unsigned int i = 0; i < plan->count; i++)
+		CPU_SET(plan->cores[i], &set);
+	cpuset_print(&set, text, sizeof(text));
+	log_notice("%s; %u reactor%s, cores %s, %s", why, plan->count, plan->count > 1 ? "s" : "",
+		   text,
+		   plan->pinned	  ? "pinned"
+		   : plan->shared ? "not pinned, giving way to others (all cores are held)"
+				  : "not pinned");
+}
+
+/* --- a reactor ------------------------------------------------------------------------------ */
+
+static void reactor_destroy(struct reactor *r)
+{
+	if (r->backend)
+		r->ops->close(r);
+	if (r->wake_fd >= 0)
+		close(r->wake_fd);
+	recv_buffers_fini(&r->recv);
+	buffers_fini(r);
+	timers_fini(r);
+	messages_fini(r, reactor_system.count);
+	free(r);
+}
+
+static int reactor_fill(struct reactor *r, struct error *err)
+{
+	int rc = messages_init(r, reactor_system.count);
+
+	if (rc == 0)
+		rc = timers_init(r);
+	if (rc == 0)
+		rc = buffers_init(r, &reactor_system.opts);
+	if (rc == 0)
+		rc = recv_buffers_init(&r->recv, RECV_BUFFERS_MAX);
+	if (rc < 0)
+		return error_set(err, rc, "reactor %u: no memory for its pools", r->index);
+	/* Blocking: io_uring answers a read of a non-blocking one with -EAGAIN instead of waiting.
+	 */
+	r->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (r->wake_fd < 0)
+		return error_set(err, -errno, "reactor %u: eventfd: %s", r->index,
+				 error_errno_text(-errno));
+	return r->ops->open(r, err);
+}
+
+static struct reactor *reactor_create(unsigned int index, struct error *err)
+{
+	struct reactor *r = aligned_alloc(CACHE_LINE, sizeof(*r));
+
+	if (!r) {
+		error_set(err, -ENOMEM, "reactor %u: no memory", index);
+		return NULL;
+	}
+	memset(r, 0, sizeof(*r));
+	r->index = index;
+	r->core = reactor_system.plan.cores[index];
+	r->ops = reactor_system.ops;
+	r->wake_fd = -1;
+	flushes_init(r);
+	if (reactor_fill(r, err) < 0) {
+		reactor_destroy(r);
+		return NULL;
+	}
+	return r;
+}
+
+static void reactor_begin(struct reactor *r)
+{
+	core_plan_pin(&reactor_system.plan, r->index);
+	reactor_current = r;
+	r->ops->begin(r);
+}
+
+static void *reactor_thread(void *arg)
+{
+	struct reactor *r = arg;
+
+	reactor_begin(r);
+	reactor_loop(r);
+	return NULL;
+}
+
+/* Signals are for the main thread. */
+static int reactor_spawn(struct reactor *r, struct error *err)
+{
+	sigset_t all, before;
+	char name[16];
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&r->thread, NULL, reactor_thread, r);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc != 0)
+		return error_set(err, -rc, "reactor %u: cannot make its thread: %s", r->index,
+				 error_errno_text(-rc));
+	snprintf(name, sizeof(name), "reactor_%u", r->index);
+	(void)pthread_setname_np(r->thread, name);
+	r->started = true;
+	return 0;
+}
+
+/* --- the program's reactors ----------------------------------------------------------------- */
+
+static int reactors_make(struct error *err)
+{
+	unsigned int count = reactor_system.plan.count;
+
+	reactor_system.reactors = calloc(count, sizeof(*reactor_system.reactors));
+	if (!reactor_system.reactors)
+		return error_set(err, -ENOMEM, "no memory for %u reactors", count);
+	reactor_system.count = count;
+	for (unsigned int i = 0; i < count; i++) {
+		struct error cause = ERROR_INIT;
+
+		reactor_system.reactors[i] = reactor_create(i, &cause);
+		if (!reactor_system.reactors[i])
+			return error_set(err, cause.code, "%s", cause.text);
+	}
+	for (unsigned int i = 1; i < count; i++) {
+		int rc = reactor_spawn(reactor_system.reactors[i], err);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int reactor_system_start(const struct reactor_options *opts, struct error *err)
+{
+	char why[ERROR_TEXT_MAX];
+	int rc;
+
+	assert(reactor_system.count == 0);
+	reactor_system.opts = *opts;
+	rc = core_plan_make(&reactor_system.plan, opts->cores, opts->share_cores, err);
+	if (rc < 0)
+		return rc;
+	rc = backend_choose(opts->backend, why, sizeof(why), err);
+	if (rc == 0)
+		rc = reactors_make(err);
+	if (rc < 0) {
+		reactor_system_fini();
+		return rc;
+	}
+	log_start(why);
+	return 0;
+}
+
+void reactor_system_run(void (*start)(void *arg), void *arg)
+{
+	struct reactor *r = reactor_system.reactors[0];
+
+	reactor_begin(r);
+	start(arg);
+	reactor_loop(r);
+	reactor_current = NULL;
+	core_plan_unpin(&reactor_system.plan);
+}
+
+static void reactor_stop(struct reactor *r)
+{
+	atomic_store_explicit(&r->stop, true, memory_order_relaxed);
+	reactor_wake(r);
+}
+
+void reactor_system_stop(void)
+{
+	reactor_stop(reactor_system.reactors[0]);
+}
+
+void reactor_system_fini(void)
+{
+	for (unsigned int i = 1; i < reactor_system.count; i++) {
+		struct reactor *r = reactor_system.reactors[i];
+
+		if (!r || !r->started)
+			continue;
+		reactor_stop(r);
+		pthread_join(r->thread, NULL);
+	}
+	/* What is being done still answers to a reactor. */
+	work_fini();
+	for (unsigned int i = 0; i < reactor_system.count; i++) {
+		if (reactor_system.reactors[i])
+			reactor_destroy(reactor_system.reactors[i]);
+	}
+	free(reactor_system.reactors);
+	reactor_system.reactors = NULL;
+	reactor_system.count = 0;
+	core_plan_release(&reactor_system.plan);
+}
+
+struct reactor *reactor_self(void)
+{
+	return reactor_current;
+}
+
+unsigned int reactor_count(void)
+{
+	return reactor_system.count;
+}
+
+struct reactor *reactor_at(unsigned int index)
+{
+	assert(index < reactor_system.count);
+	return reactor_system.reactors[index];
+}
+
+unsigned int reactor_index(const struct reactor *r)
+{
+	return r->index;
+}
+
+unsigned int reactor_core(const struct reactor *r)
+{
+	return r->core;
+}
+
+const char *reactor_backend_name(void)
+{
+	return reactor_system.ops->name;
+}
