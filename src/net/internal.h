@@ -7,14 +7,13 @@
 #ifndef NET_INTERNAL_H
 #define NET_INTERNAL_H
 
+#include "base/container_of.h"
 #include "base/log.h"
 #include "net/net.h"
 #include "reactor/io.h"
 #include "reactor/reactor.h"
 
 LOG_FLAG_DECLARE(net);
-
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* One gathered send is at most this; then what is done is told, and buffers become free again. */
 #define SEND_BYTES_MAX (1024u * 1024)

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/container_of.h"
 #include "base/log.h"
 #include "base/ring.h"
 #include "reactor/backend.h"
@@ -20,10 +21,9 @@
 
 LOG_FLAG_DECLARE(reactor);
 
-#define REACTOR_MAX			128u
-#define REACTOR_RING			1024u
-#define CACHE_LINE			64
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define REACTOR_MAX  128u
+#define REACTOR_RING 1024u
+#define CACHE_LINE   64
 
 /** struct msg_list - messages in order; @tail is valid only while @head is not NULL */
 struct msg_list {
@@ -74,12 +74,17 @@ struct buffer_pool {
  * struct recv_buffers - the pieces that sockets are received into
  * @issued: buffers that are in use at all; the rest of the mapping was never touched
  * @held: of those, how many are with a consumer
+ * @free_head: given back (epoll; io_uring's are in its ring)
+ * @starved: receivers that found no buffer, in order
  */
 struct recv_buffers {
 	uint8_t *base;
 	uint32_t total;
 	uint32_t issued;
 	uint32_t held;
+	void *free_head;
+	struct reactor_recv *starved;
+	struct reactor_recv *starved_tail;
 };
 
 #define RECV_BUFFERS_MAX   512u

@@ -131,10 +131,8 @@ static void spin(struct reactor *r)
 void reactor_loop(struct reactor *r)
 {
 	bool busy = false;
-	uint64_t last_work_ns;
+	uint64_t last_work_ns = r->now_ns;
 
-	r->now_ns = clock_ns();
-	last_work_ns = r->now_ns;
 	while (!atomic_load_explicit(&r->stop, memory_order_relaxed)) {
 		uint64_t now_ns = clock_ns();
 		bool worked, timed;

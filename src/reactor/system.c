@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/cpuset.h"
 #include "reactor/internal.h"
 
@@ -63,7 +64,9 @@ static int backend_choose(enum reactor_backend want, char *why, size_t size, str
 			return rc;
 	}
 	if (want == REACTOR_BACKEND_EPOLL) {
-		return error_set(err, -ENOTSUP, "epoll is not there yet");
+		reactor_system.ops = &backend_epoll;
+		snprintf(why, size, "using epoll and libaio, as asked for");
+		return 0;
 	}
 	rc = backend_uring.probe(&cause);
 	if (rc == 0) {
@@ -73,7 +76,9 @@ static int backend_choose(enum reactor_backend want, char *why, size_t size, str
 	}
 	if (want == REACTOR_BACKEND_URING)
 		return error_set(err, rc, "io_uring was asked for, but: %s", cause.text);
-	return error_set(err, rc, "io_uring: %s", cause.text);
+	reactor_system.ops = &backend_epoll;
+	snprintf(why, size, "io_uring: %s; using epoll and libaio", cause.text);
+	return 0;
 }
 
 static void log_start(const char *why)
@@ -154,6 +159,7 @@ static void reactor_begin(struct reactor *r)
 {
 	core_plan_pin(&reactor_system.plan, r->index);
 	reactor_current = r;
+	r->now_ns = clock_ns();
 	r->ops->begin(r);
 }
 

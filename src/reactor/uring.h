@@ -14,14 +14,11 @@
 /**
  * struct uring - one reactor's ring
  * @bufs, @bufs_size: the ring of provided receive buffers, shared with the kernel
- * @starved: receivers that found no buffer, in order
  */
 struct uring {
 	struct io_uring ring;
 	struct io_uring_buf_ring *bufs;
 	size_t bufs_size;
-	struct reactor_recv *starved;
-	struct reactor_recv *starved_tail;
 	uint64_t wake_count;
 };
 
@@ -59,7 +56,6 @@ void uring_recv_stop(struct reactor *r, struct reactor_recv *recv,
 		     void (*stopped)(struct reactor_recv *recv));
 void uring_recv_released(struct reactor *r, void *buffer);
 
-/* uring_accept.c */
 void uring_accept_done(struct reactor *r, struct reactor_accept *accept,
 		       const struct io_uring_cqe *cqe);
 void uring_accept_start(struct reactor *r, struct reactor_accept *accept, int fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The io_uring backend: multishot receive into provided buffers.
+ * The io_uring backend: multishot receive into provided buffers, and multishot accept.
  *
  * The kernel takes buffers in the order in which they were given, so all that were ever given are
  * walked through: few are given at first, more when a receiver found none.
@@ -9,33 +9,12 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
+#include "reactor/recv.h"
 #include "reactor/uring.h"
 
-/**
- * struct uring_recv - a receiver, in struct reactor_recv's priv
- * @armed: the kernel has it
- * @stopping: reactor_recv_stop() was called; @stopped answers it
- * @over: end of stream or an error was told
- */
-struct uring_recv {
-	int fd;
-	bool armed;
-	bool starving;
-	bool stopping;
-	bool over;
-	void (*stopped)(struct reactor_recv *recv);
-	struct reactor_recv *starved_next;
-	struct reactor_msg answer;
-};
-
-_Static_assert(sizeof(struct uring_recv) <= sizeof(((struct reactor_recv *)0)->priv), "priv");
-
-static struct uring_recv *state_of(struct reactor_recv *recv)
-{
-	return (struct uring_recv *)(void *)recv->priv;
-}
+/* While fewer are in use, running dry within a turn adds some. */
+#define BUFFERS_PLENTY (RECV_BUFFERS_MAX / 4)
 
 /* --- buffers -------------------------------------------------------------------------------- */
 
@@ -55,83 +34,6 @@ void uring_buffers_issue(struct reactor *r, uint32_t count)
 		buffer_give(r, r->recv.issued++);
 }
 
-static void arm(struct reactor *r, struct reactor_recv *recv)
-{
-	struct uring_recv *s = state_of(recv);
-	struct io_uring_sqe *sqe = uring_sqe(r);
-
-	io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = URING_BUF_GROUP;
-	io_uring_sqe_set_data64(sqe, uring_data(recv, URING_TAG_RECV));
-	s->armed = true;
-}
-
-static void starve(struct reactor *r, struct reactor_recv *recv)
-{
-	struct uring *u = r->backend;
-	struct uring_recv *s = state_of(recv);
-
-	s->starving = true;
-	s->starved_next = NULL;
-	if (u->starved)
-		state_of(u->starved_tail)->starved_next = recv;
-	else
-		u->starved = recv;
-	u->starved_tail = recv;
-}
-
-static void starve_no_more(struct reactor *r, struct reactor_recv *recv)
-{
-	struct uring *u = r->backend;
-	struct reactor_recv *prev = NULL;
-	struct reactor_recv *at = u->starved;
-
-	while (at != recv) {
-		prev = at;
-		at = state_of(at)->starved_next;
-	}
-	if (prev)
-		state_of(prev)->starved_next = state_of(recv)->starved_next;
-	else
-		u->starved = state_of(recv)->starved_next;
-	if (u->starved_tail == recv)
-		u->starved_tail = prev;
-	state_of(recv)->starving = false;
-}
-
-void uring_recv_released(struct reactor *r, void *buffer)
-{
-	struct uring *u = r->backend;
-	struct reactor_recv *recv = u->starved;
-	size_t offset = (size_t)((uint8_t *)buffer - r->recv.base);
-
-	assert(offset % REACTOR_RECV_BUFFER == 0);
-	buffer_give(r, (uint32_t)(offset / REACTOR_RECV_BUFFER));
-	if (recv) {
-		starve_no_more(r, recv);
-		arm(r, recv);
-	}
-}
-
-/* No buffer was there: more are made unless that has just happened, or all are in use. */
-static void no_buffer(struct reactor *r, struct reactor_recv *recv)
-{
-	if (r->recv.held == r->recv.issued) {
-		if (r->recv.issued == r->recv.total) {
-			starve(r, recv);
-			return;
-		}
-		uring_buffers_issue(r, r->recv.issued);
-	} else if (r->recv.issued < RECV_BUFFERS_MAX / 4) {
-		/* The kernel ran dry within one turn, which costs a new submission each time. */
-		uring_buffers_issue(r, RECV_BUFFERS_START);
-	}
-	arm(r, recv);
-}
-
-/* --- receiving ------------------------------------------------------------------------------ */
-
 static void *buffer_of(struct reactor *r, const struct io_uring_cqe *cqe)
 {
 	uint32_t index = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
@@ -141,91 +43,136 @@ static void *buffer_of(struct reactor *r, const struct io_uring_cqe *cqe)
 	return r->recv.base + (size_t)index * REACTOR_RECV_BUFFER;
 }
 
-static void finish_stop(struct reactor_recv *recv)
+static void recv_arm(struct reactor *r, struct reactor_recv *recv)
 {
-	struct uring_recv *s = state_of(recv);
+	struct recv_state *s = recv_state(recv);
+	struct io_uring_sqe *sqe = uring_sqe(r);
 
-	s->stopping = false;
-	s->stopped(recv);
+	io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = URING_BUF_GROUP;
+	io_uring_sqe_set_data64(sqe, uring_data(recv, URING_TAG_RECV));
+	s->armed = true;
 }
 
-/* The last call of data(): @recv may be gone behind it unless a stop waits for its answer. */
-static void tell_end(struct reactor_recv *recv, int32_t result)
+void uring_recv_released(struct reactor *r, void *buffer)
 {
-	struct uring_recv *s = state_of(recv);
+	size_t offset = (size_t)((uint8_t *)buffer - r->recv.base);
+	struct reactor_recv *recv;
+
+	assert(offset % REACTOR_RECV_BUFFER == 0);
+	buffer_give(r, (uint32_t)(offset / REACTOR_RECV_BUFFER));
+	recv = recv_starved_take(r);
+	if (recv)
+		recv_arm(r, recv);
+}
+
+/* No buffer was there: more are made unless that has just happened, or all are in use. */
+static void no_buffer(struct reactor *r, struct reactor_recv *recv)
+{
+	if (r->recv.held == r->recv.issued) {
+		if (r->recv.issued == r->recv.total) {
+			recv_starve(r, recv);
+			return;
+		}
+		uring_buffers_issue(r, r->recv.issued);
+	} else if (r->recv.issued < BUFFERS_PLENTY) {
+		/* The kernel ran dry within one turn, which costs a new submission each time. */
+		uring_buffers_issue(r, RECV_BUFFERS_START);
+	}
+	recv_arm(r, recv);
+}
+
+/* --- receiving ------------------------------------------------------------------------------ */
+
+static void recv_bytes(struct reactor *r, struct reactor_recv *recv, const struct io_uring_cqe *cqe)
+{
+	struct recv_state *s = recv_state(recv);
 	bool stopping = s->stopping;
 
-	s->over = true;
-	if (!(stopping && result == -ECANCELED))
-		recv->data(recv, NULL, result);
+	recv->data(recv, buffer_of(r, cqe), cqe->res);
+	if (s->armed)
+		return;
+	/* A stop inside data() is answered by a message; one before it waits for us. */
 	if (stopping)
-		finish_stop(recv);
+		recv_stopped(recv);
+	else if (!s->stopping)
+		recv_arm(r, recv);
+}
+
+static bool is_passing(int32_t result)
+{
+	return result == -ENOBUFS || result == -EINTR || result == -EAGAIN;
 }
 
 void uring_recv_done(struct reactor *r, struct reactor_recv *recv, const struct io_uring_cqe *cqe)
 {
-	struct uring_recv *s = state_of(recv);
-	bool stopping = s->stopping;
+	struct recv_state *s = recv_state(recv);
 
 	s->armed = (cqe->flags & IORING_CQE_F_MORE) != 0;
 	if (cqe->res > 0) {
-		recv->data(recv, buffer_of(r, cqe), cqe->res);
-		if (s->armed)
-			return;
-		if (stopping)
-			finish_stop(recv);
-		else if (!s->stopping)
-			arm(r, recv);
+		recv_bytes(r, recv, cqe);
 		return;
 	}
 	/* A buffer may have been picked for nothing. */
 	if (cqe->flags & IORING_CQE_F_BUFFER)
 		reactor_recv_release(buffer_of(r, cqe));
-	if (cqe->res == -ENOBUFS || cqe->res == -EINTR || cqe->res == -EAGAIN) {
-		if (s->armed)
-			return;
-		if (stopping)
-			finish_stop(recv);
-		else
-			no_buffer(r, recv);
-		return;
-	}
-	tell_end(recv, cqe->res);
+	if (!is_passing(cqe->res))
+		recv_end(recv, cqe->res);
+	else if (!s->armed && s->stopping)
+		recv_stopped(recv);
+	else if (!s->armed)
+		no_buffer(r, recv);
 }
 
 void uring_recv_start(struct reactor *r, struct reactor_recv *recv, int fd)
 {
-	struct uring_recv *s = state_of(recv);
-
-	memset(s, 0, sizeof(*s));
-	s->fd = fd;
-	arm(r, recv);
+	*recv_state(recv) = (struct recv_state){ .fd = fd };
+	recv_arm(r, recv);
 }
 
-static void stop_answer(struct reactor_msg *msg)
+static void cancel(struct reactor *r, uint64_t data)
 {
-	struct uring_recv *s = container_of(msg, struct uring_recv, answer);
+	struct io_uring_sqe *sqe = uring_sqe(r);
 
-	finish_stop(container_of((void *)s, struct reactor_recv, priv));
+	io_uring_prep_cancel64(sqe, data, 0);
+	io_uring_sqe_set_data64(sqe, uring_data(NULL, URING_TAG_NONE));
 }
 
 void uring_recv_stop(struct reactor *r, struct reactor_recv *recv,
 		     void (*stopped)(struct reactor_recv *recv))
 {
-	struct uring_recv *s = state_of(recv);
-	struct io_uring_sqe *sqe;
+	if (recv_stop_begin(r, recv, stopped))
+		cancel(r, uring_data(recv, URING_TAG_RECV));
+}
 
-	assert(!s->stopping);
-	s->stopping = true;
-	s->stopped = stopped;
-	if (s->starving)
-		starve_no_more(r, recv);
-	if (!s->armed) {
-		s->answer.fn = stop_answer;
-		reactor_defer(&s->answer);
-		return;
-	}
-	sqe = uring_sqe(r);
-	io_uring_prep_cancel64(sqe, uring_data(recv, URING_TAG_RECV), 0);
-	io_uring_sqe_set_data64(sqe, uring_data(NULL, URING_TAG_NONE));
+/* --- accepting ------------------------------------------------------------------------------ */
+
+static void accept_arm(struct reactor *r, struct reactor_accept *accept)
+{
+	struct accept_state *s = accept_state(accept);
+	struct io_uring_sqe *sqe = uring_sqe(r);
+
+	io_uring_prep_multishot_accept(sqe, s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_sqe_set_data64(sqe, uring_data(accept, URING_TAG_ACCEPT));
+	s->armed = true;
+}
+
+void uring_accept_done(struct reactor *r, struct reactor_accept *accept,
+		       const struct io_uring_cqe *cqe)
+{
+	accept_state(accept)->armed = (cqe->flags & IORING_CQE_F_MORE) != 0;
+	accept_result(r, accept, cqe->res);
+}
+
+void uring_accept_start(struct reactor *r, struct reactor_accept *accept, int fd)
+{
+	accept_start(r, accept, fd, accept_arm);
+}
+
+void uring_accept_stop(struct reactor *r, struct reactor_accept *accept,
+		       void (*stopped)(struct reactor_accept *accept))
+{
+	if (accept_stop_begin(accept, stopped))
+		cancel(r, uring_data(accept, URING_TAG_ACCEPT));
 }
