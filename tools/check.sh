@@ -14,7 +14,7 @@ export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 
 PARTS="build unit asan tsan functional-uring functional-epoll functional-asan guest install format
-headers scripts layers security"
+scripts layers security"
 LOGS=build/check
 PYTEST=(/usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=10)
 
@@ -111,21 +111,6 @@ part_format()
 {
 	git ls-files -z 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'bench/*.[ch]' |
 		xargs -0 clang-format-14 --dry-run -Werror
-}
-
-# Each header stands alone.
-part_headers()
-{
-	local header broken=0
-
-	while read -r header; do
-		echo "#include \"$header\"" | gcc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Wall \
-			-Wextra -Werror -Isrc -Iinclude -fsyntax-only -x c - || {
-			echo "$header does not compile alone"
-			broken=1
-		}
-	done < <(git ls-files 'src/*.h' 'include/*.h' | sed 's,^src/,,; s,^include/,,')
-	return $broken
 }
 
 part_scripts()
