@@ -12,8 +12,8 @@
 set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
-BUILD="gcc libc6-dev git meson ninja-build pkg-config libaio-dev libisal-dev libjansson-dev
-libsqlite3-dev liburing-dev uuid-dev"
+BUILD="gcc libc6-dev git meson ninja-build pkg-config libaio-dev libblkid-dev libisal-dev
+libjansson-dev libsqlite3-dev liburing-dev uuid-dev"
 CHECK="clang-format-14 libcmocka-dev python3 python3-pytest qemu-system-x86 shellcheck util-linux
 xz-utils"
 BENCH="valgrind"
