@@ -41,7 +41,11 @@ struct bdev_status {
 	bool dnr;
 };
 
-/** bdev_status_from_errno() - the NVMe status that says best what an errno says */
+/**
+ * bdev_status_from_errno() - the NVMe status that says best what an errno says
+ *
+ * status.c has the table; what is not in it becomes Internal Error.
+ */
 struct bdev_status bdev_status_from_errno(int err);
 /** bdev_status_nvme() - a status a device or a check gave; @err follows from it */
 struct bdev_status bdev_status_nvme(uint8_t sct, uint8_t sc, bool dnr);
@@ -61,13 +65,18 @@ enum bdev_io_type {
 	BDEV_IO_TYPES,
 };
 
+/* What a bdev's block may be: a multiple of 512 bytes, of which a pool buffer takes at least two.
+ */
+#define BDEV_BLOCK_SIZE_MIN 512u
+#define BDEV_BLOCK_SIZE_MAX 65536u
+#define BDEV_NAME_MAX	    255u
+
 /** bdev_io_type_name() - "read", "write", ... as bdev_get_bdevs spells them */
 const char *bdev_io_type_name(enum bdev_io_type type);
 
 /* Flags of an I/O. */
-#define BDEV_IO_FUA (1u << 0) /* durable when done */
-#define BDEV_IO_OWNED                                                                              \
-	(1u << 1) /* set by bdev_read_borrow(): buffers go back with bdev_io_return() */
+#define BDEV_IO_FUA   (1u << 0) /* durable when done */
+#define BDEV_IO_OWNED (1u << 1) /* set by bdev_read_borrow(): goes back with bdev_io_return() */
 
 /* Bytes of each I/O that the module which carries it may use as it likes. */
 #define BDEV_IO_DRIVER_BYTES 320
@@ -94,7 +103,15 @@ struct bdev_io {
 	uint64_t seek_result; /* SEEK_*: block, or UINT64_MAX when there is none */
 	struct bdev_io *abort_target;
 
-	/* The block layer's own. */
+	/*
+	 * The block layer's own: where the I/O is (enum bdev_io_state), which count of the channel
+	 * has it, what its pieces do (enum bdev_io_type), and the range lock it holds.
+	 */
+	uint8_t state;
+	uint8_t epoch;
+	uint8_t piece_type;
+	uint8_t lock;
+	uint32_t split_outstanding;
 	struct reactor_msg msg;
 	TAILQ_ENTRY(bdev_io) link;
 	struct bdev_io *parent;
@@ -103,7 +120,6 @@ struct bdev_io {
 	struct reactor_buffer_wait wait;
 	uint64_t submit_ticks;
 	uint64_t split_next, split_left;
-	uint32_t split_outstanding;
 	_Alignas(16) uint8_t driver[BDEV_IO_DRIVER_BYTES];
 };
 
@@ -124,7 +140,7 @@ enum bdev_event {
 int bdev_open(const char *name, bool writable,
 	      void (*event)(struct bdev_desc *desc, enum bdev_event event, void *user), void *user,
 	      struct bdev_desc **desc, struct error *err);
-/** bdev_close() - all channels got through it have been put */
+/** bdev_close() - all channels got through it have been put; no event comes after this */
 void bdev_close(struct bdev_desc *desc);
 struct bdev *bdev_of(const struct bdev_desc *desc);
 
@@ -146,6 +162,11 @@ const char *bdev_name(const struct bdev *bdev);
 const struct uuid *bdev_uuid(const struct bdev *bdev);
 uint32_t bdev_block_size(const struct bdev *bdev);
 uint64_t bdev_num_blocks(const struct bdev *bdev);
+/**
+ * bdev_supports() - an I/O of that type works, whether the module or the block layer does it
+ *
+ * supported_io_types of bdev_get_bdevs says, as SPDK does, what the module does itself.
+ */
 bool bdev_supports(const struct bdev *bdev, enum bdev_io_type type);
 /** bdev_has_write_cache() - a write may be lost by a power cut until a flush is done */
 bool bdev_has_write_cache(const struct bdev *bdev);
@@ -171,6 +192,9 @@ int bdev_channel_get(struct bdev_desc *desc, struct bdev_channel **channel);
 void bdev_channel_put(struct bdev_channel *channel);
 struct bdev *bdev_channel_bdev(const struct bdev_channel *channel);
 
+/** bdev_fini() - give back what the reactors' pools hold; after reactor_system_fini() */
+void bdev_fini(void);
+
 /* --- I/O (the channel's reactor) -------------------------------------------------------------- */
 
 /*
@@ -180,7 +204,9 @@ struct bdev *bdev_channel_bdev(const struct bdev_channel *channel);
  * layer bounces where a module needs alignment. What exceeds a module's limits is split. Write
  * zeroes, compare and compare-and-write work on every bdev: the block layer does them by reads and
  * writes where a module cannot; compare-and-write is atomic against all other I/O of the bdev's
- * range.
+ * range. A miscompare is NVMe's Compare Failure (-EILSEQ). FUA on a bdev without a write cache asks
+ * for nothing. A flush may name no blocks; the range of it is advice, all is flushed. No other I/O
+ * may have zero blocks, nor segments that are not as long as its blocks: Invalid Field.
  */
 void bdev_readv(struct bdev_channel *ch, struct bdev_io *io, const struct iovec *iov,
 		uint16_t iovcnt, uint64_t offset, uint64_t blocks);
@@ -190,6 +216,11 @@ void bdev_flush(struct bdev_channel *ch, struct bdev_io *io, uint64_t offset, ui
 void bdev_unmap(struct bdev_channel *ch, struct bdev_io *io, uint64_t offset, uint64_t blocks);
 void bdev_write_zeroes(struct bdev_channel *ch, struct bdev_io *io, uint64_t offset,
 		       uint64_t blocks, uint8_t flags);
+/**
+ * bdev_reset() - hold back new I/O of all reactors, abort what waits, and let the module reset
+ *
+ * Where the module has no reset, it is done when what was in flight has completed.
+ */
 void bdev_reset(struct bdev_channel *ch, struct bdev_io *io);
 void bdev_comparev(struct bdev_channel *ch, struct bdev_io *io, const struct iovec *iov,
 		   uint16_t iovcnt, uint64_t offset, uint64_t blocks);
@@ -197,6 +228,12 @@ void bdev_compare_and_writev(struct bdev_channel *ch, struct bdev_io *io,
 			     const struct iovec *compare, uint16_t compare_cnt,
 			     const struct iovec *write, uint16_t write_cnt, uint64_t offset,
 			     uint64_t blocks, uint8_t flags);
+/**
+ * bdev_abort() - try to end @target, which is in flight on the same channel, early
+ *
+ * @target completes all the same, with Command Abort Requested if it was caught. @io: success when
+ * it was, -EBUSY when it will end by itself.
+ */
 void bdev_abort(struct bdev_channel *ch, struct bdev_io *io, struct bdev_io *target);
 void bdev_seek_data(struct bdev_channel *ch, struct bdev_io *io, uint64_t offset);
 void bdev_seek_hole(struct bdev_channel *ch, struct bdev_io *io, uint64_t offset);
@@ -214,9 +251,13 @@ void bdev_read_borrow(struct bdev_channel *ch, struct bdev_io *io, uint64_t offs
 		      uint64_t blocks);
 void bdev_io_return(struct bdev_io *io);
 
-/* --- statistics --------------------------------------------------------------------------------
- */
+/* --- statistics ---------------------------------------------------------------------------- */
 
+/*
+ * Counted at completion: an I/O of a user, not its pieces; a compare as a read, a compare-and-write
+ * as a write, write zeroes not at all. Times are clock_ticks(); minima and maxima are 0 while there
+ * is none. A failed I/O is an error and nothing else.
+ */
 struct bdev_iostat {
 	uint64_t bytes_read, reads;
 	uint64_t bytes_written, writes;

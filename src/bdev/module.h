@@ -11,6 +11,7 @@
 
 /**
  * struct bdev_module - a kind of bdev
+ * @claim_type: how bdev_get_bdevs calls its claims; NULL for "exclusive_write"
  * @examine: a bdev appeared: claim and use it, or not; ends with bdev_examine_done(), later or
  * inside. NULL for modules that build on no other bdev.
  * @save: append {"method", "params"} objects to @array that make the module's options again (not
@@ -18,6 +19,7 @@
  */
 struct bdev_module {
 	const char *name;
+	const char *claim_type;
 	void (*examine)(struct bdev *bdev);
 	void (*save)(json_t *array);
 	TAILQ_ENTRY(bdev_module) link;
@@ -33,12 +35,15 @@ void bdev_wait_for_examine(struct reactor_msg *msg);
  * struct bdev_ops - what a module does for its bdevs
  * @channel_open: fill @ctx (bdev->channel_bytes of it, zeroed) for the calling reactor
  * @channel_close: all I/O of the channel is done
- * @submit: carry out @io; ends with bdev_io_complete(). Ranges, types and limits were checked and
- * the buffers have the alignment that the bdev asks for. For a read with io->iovcnt == 0 (only when
- * bdev->lends is set) the module sets own_iov and iov itself.
- * @abort: try to end @target early; NULL when the module cannot
+ * @submit: carry out @io; ends with bdev_io_complete(). Ranges, types and limits were checked, the
+ * segments are as long as the blocks, and begin and length of each have the alignment that the bdev
+ * asks for. BDEV_IO_FUA comes only to a bdev with a write cache. For a read with io->iovcnt == 0
+ * (only when bdev->lends is set, and whatever max_iov and boundary are) the module sets own_iov and
+ * iov itself.
+ * @abort: try to end @target early: true when it will complete with -ECANCELED (inside the call or
+ *         later); NULL when the module cannot
  * @destruct: unregistered, no channel left: release what the module holds, then
- *            bdev_destruct_done(), later or inside
+ *            bdev_destruct_done(), later or inside, and free the bdev
  * @dump: add the members of driver_specific to @object; may be NULL
  * @save: append the method that makes this bdev again to @array; may be NULL
  */
@@ -56,11 +61,19 @@ struct bdev_ops {
  * struct bdev - a block device; embedded in the module's own object
  * @name: its own copy, see bdev_register(); @product_name, @module, @ops: set by the module
  * @types: bit per enum bdev_io_type that the module carries out itself
- * @alignment: of buffers in memory, a power of two, 1 for none
+ * @physical_block_size: 0 for block_size
+ * @alignment: of buffers in memory, 1 for none: a power of two up to REACTOR_BUFFER_ALIGN of which
+ *             @block_size is a multiple
  * @max_rw, @max_unmap, @max_write_zeroes: blocks of one I/O; 0 without limit
  * @max_iov: segments of one I/O; 0 without limit
- * @boundary: I/O does not cross multiples of so many blocks if @split_on_boundary; else advice
+ * @boundary: I/O with data does not cross multiples of so many blocks if @split_on_boundary; else
+ *            advice
+ * @preferred_write_alignment ... @preferred_unmap_granularity: in blocks, 0 for none: advice
  * @lends: reads without a buffer are answered in place
+ * @read_only: whatever changes it is refused as write protected
+ * @numa_known: bdev_get_bdevs shows @numa_id (-1: any)
+ *
+ * All but @num_blocks stay as they are from registration on.
  */
 struct bdev {
 	char *name;
@@ -74,6 +87,10 @@ struct bdev {
 	uint64_t max_rw, max_unmap, max_write_zeroes;
 	uint16_t max_iov;
 	uint32_t boundary;
+	uint32_t preferred_write_alignment, preferred_write_granularity, optimal_write_size;
+	uint32_t preferred_unmap_alignment, preferred_unmap_granularity;
+	int32_t numa_id;
+	bool numa_known;
 	bool split_on_boundary;
 	bool write_cache;
 	bool unmap_zeroes;
@@ -97,12 +114,13 @@ struct bdev {
 int bdev_register(struct bdev *bdev, const char *name, struct error *err);
 /**
  * bdev_unregister() - take it away
- * @done: later: 0 when destruct is done; the memory is the module's to free in destruct
+ * @done: later, on reactor 0: the result of destruct; NULL when nobody asks
  *
  * Users are told by BDEV_EVENT_REMOVE; new opens and channels are refused from now on; it goes when
  * the last descriptor was closed. Return: 0, -EBUSY when it is going already.
  */
 int bdev_unregister(struct bdev *bdev, void (*done)(void *arg, int result), void *arg);
+/** bdev_destruct_done() - the block layer touches @bdev no more once this returns */
 void bdev_destruct_done(struct bdev *bdev, int result);
 
 /** bdev_alias_add(), bdev_alias_remove() - -EEXIST, -ENOENT */
@@ -112,6 +130,14 @@ int bdev_alias_remove(struct bdev *bdev, const char *alias);
 int bdev_rename(struct bdev *bdev, const char *name, struct error *err);
 /** bdev_resize() - shrinking with open descriptors is refused: -EBUSY */
 int bdev_resize(struct bdev *bdev, uint64_t num_blocks, struct error *err);
+
+/**
+ * bdev_zeroes() - BDEV_ZEROES_BYTES of zeroes, aligned to a page, for any thread to read and lend
+ *
+ * Not const only because an iovec is not; nobody writes there.
+ */
+#define BDEV_ZEROES_BYTES BDEV_BORROW_MAX
+void *bdev_zeroes(void);
 
 /** bdev_io_complete() - the module is done with @io; may be called inside submit */
 void bdev_io_complete(struct bdev_io *io, struct bdev_status status);
@@ -129,7 +155,9 @@ static inline void bdev_io_complete_errno(struct bdev_io *io, int err)
 
 /**
  * bdev_io_get() - an I/O from this reactor's pool, for modules that stand on other bdevs
- * @wait: called in order when the pool is empty; see struct bdev_io_wait
+ * @wait: called later, in the order of asking, when the pool is empty or others wait already
+ *
+ * Return: the I/O, or NULL (@wait will be called).
  */
 struct bdev_io_wait {
 	void (*fn)(struct bdev_io_wait *wait, struct bdev_io *io);
