@@ -152,6 +152,19 @@ struct bdev *bdev_of(const struct bdev_desc *desc);
 int bdev_claim(struct bdev_desc *desc, const struct bdev_module *module, struct error *err);
 void bdev_release(struct bdev_desc *desc);
 
+enum bdev_change { BDEV_CHANGE_ADDED, BDEV_CHANGE_RESIZED, BDEV_CHANGE_REMOVED };
+
+/**
+ * struct bdev_watcher - told of all bdevs, on reactor 0, inside the call that changes one
+ * @changed: changes no bdev itself
+ */
+struct bdev_watcher {
+	void (*changed)(struct bdev_watcher *watcher, struct bdev *bdev, enum bdev_change change);
+	TAILQ_ENTRY(bdev_watcher) link;
+};
+void bdev_watch(struct bdev_watcher *watcher);
+void bdev_unwatch(struct bdev_watcher *watcher);
+
 /** bdev_find() - by name, alias or UUID text; NULL when there is none */
 struct bdev *bdev_find(const char *name);
 /** bdev_first(), bdev_next() - all bdevs, in the order of their registration */

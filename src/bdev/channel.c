@@ -31,8 +31,7 @@ uint32_t bdev_allowed_types(const struct bdev *bdev)
 	if (!bdev->write_cache)
 		types |= BDEV_BIT(BDEV_IO_FLUSH);
 	if (bdev->read_only)
-		types &= ~(write | BDEV_BIT(BDEV_IO_WRITE_ZEROES) | BDEV_BIT(BDEV_IO_UNMAP) |
-			   BDEV_BIT(BDEV_IO_COMPARE_AND_WRITE));
+		types &= ~BDEV_CHANGING_TYPES;
 	return types;
 }
 

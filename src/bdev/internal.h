@@ -168,6 +168,10 @@ TAILQ_HEAD(bdev_list, bdev_internal);
 extern struct bdev_list bdev_list;
 
 #define BDEV_BIT(type) (1u << (type))
+/* What a read-only bdev refuses. */
+#define BDEV_CHANGING_TYPES                                                                        \
+	(BDEV_BIT(BDEV_IO_WRITE) | BDEV_BIT(BDEV_IO_WRITE_ZEROES) | BDEV_BIT(BDEV_IO_UNMAP) |      \
+	 BDEV_BIT(BDEV_IO_COMPARE_AND_WRITE))
 
 static inline uint64_t bdev_blocks_now(const struct bdev *bdev)
 {

@@ -244,11 +244,11 @@ static struct bdev_status check(const struct bdev_channel *ch, const struct bdev
 {
 	const struct bdev *bdev = ch->bdev;
 
-	if (__builtin_expect((ch->allowed & BDEV_BIT(io->type)) == 0, 0)) {
-		bool would = (bdev->types & BDEV_BIT(BDEV_IO_WRITE)) != 0;
-
-		return bdev_status_from_errno(bdev->read_only && would ? -EROFS : -EOPNOTSUPP);
-	}
+	if (__builtin_expect((ch->allowed & BDEV_BIT(io->type)) == 0, 0))
+		return bdev_status_from_errno(
+			bdev->read_only && (BDEV_CHANGING_TYPES & BDEV_BIT(io->type)) != 0
+				? -EROFS
+				: -EOPNOTSUPP);
 	if (!range_is_within(io->offset, io->blocks, bdev_blocks_now(bdev)))
 		return bdev_status_from_errno(-ERANGE);
 	if (__builtin_expect(io->blocks == 0, 0) && io->type != BDEV_IO_FLUSH)

@@ -48,10 +48,13 @@ const char *bdev_io_type_name(enum bdev_io_type type)
 	return "unknown";
 }
 
-/* As in SPDK: what the module does by itself, and zeroes wherever there are writes. */
+/*
+ * As in SPDK: what the module does by itself, and zeroes wherever there are writes; and reset,
+ * which works on every bdev.
+ */
 static json_t *supported_to_json(const struct bdev *bdev)
 {
-	uint32_t types = bdev->types;
+	uint32_t types = bdev->types | BDEV_BIT(BDEV_IO_RESET);
 	json_t *object = json_object();
 
 	if ((types & BDEV_BIT(BDEV_IO_WRITE)) != 0)

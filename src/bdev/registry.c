@@ -85,6 +85,28 @@ struct bdev *bdev_next(const struct bdev *bdev)
 	return in == NULL ? NULL : in->bdev;
 }
 
+/* --- watchers ------------------------------------------------------------------------------- */
+
+static TAILQ_HEAD(, bdev_watcher) watchers = TAILQ_HEAD_INITIALIZER(watchers);
+
+void bdev_watch(struct bdev_watcher *watcher)
+{
+	TAILQ_INSERT_TAIL(&watchers, watcher, link);
+}
+
+void bdev_unwatch(struct bdev_watcher *watcher)
+{
+	TAILQ_REMOVE(&watchers, watcher, link);
+}
+
+static void watchers_tell(struct bdev *bdev, enum bdev_change change)
+{
+	struct bdev_watcher *watcher;
+
+	TAILQ_FOREACH (watcher, &watchers, link)
+		watcher->changed(watcher, bdev, change);
+}
+
 /* --- registration --------------------------------------------------------------------------- */
 
 static int check_size(const struct bdev *bdev, const char *name, uint64_t num_blocks,
@@ -198,6 +220,7 @@ int bdev_register(struct bdev *bdev, const char *name, struct error *err)
 	}
 	TAILQ_INSERT_TAIL(&bdev_list, in, link);
 	bdev_examine(in);
+	watchers_tell(bdev, BDEV_CHANGE_ADDED);
 	return 0;
 }
 
@@ -217,6 +240,7 @@ void bdev_destruct_done(struct bdev *bdev, int result)
 	struct bdev_internal *in = bdev->internal;
 
 	assert(in->destructing);
+	watchers_tell(bdev, BDEV_CHANGE_REMOVED);
 	while (!TAILQ_EMPTY(&in->labels))
 		bdev_label_remove(TAILQ_FIRST(&in->labels));
 	TAILQ_REMOVE(&bdev_list, in, link);
@@ -459,5 +483,6 @@ int bdev_resize(struct bdev *bdev, uint64_t num_blocks, struct error *err)
 				 (unsigned long long)num_blocks);
 	__atomic_store_n(&bdev->num_blocks, num_blocks, __ATOMIC_RELAXED);
 	notify_all(in, BDEV_EVENT_RESIZE);
+	watchers_tell(bdev, BDEV_CHANGE_RESIZED);
 	return 0;
 }
