@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running a program to its end with its output read meanwhile.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "driver/driver.h"
+
+extern char **environ;
+
+struct stream {
+	struct child *child;
+	struct loop_watch *watch;
+	int fd;
+	char *text;
+	size_t len;
+};
+
+/**
+ * struct child - a running program
+ * @pidfd: readable when it has ended: a program that leaves its output open to a daemon of its own
+ *         is not waited for longer
+ */
+struct child {
+	struct loop *loop;
+	pid_t pid;
+	int pidfd;
+	struct stream out, err;
+	struct loop_watch *end;
+	bool ended;
+	bool timed_out;
+};
+
+static void stream_close(struct stream *s)
+{
+	loop_unwatch(s->child->loop, s->watch);
+	s->watch = NULL;
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static void stream_read(void *arg, short revents)
+{
+	struct stream *s = arg;
+	char buf[16384];
+	size_t room = CHILD_OUTPUT_MAX - s->len;
+	ssize_t n = read(s->fd, buf, sizeof(buf));
+	char *more;
+
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		stream_close(s);
+		return;
+	}
+	if ((size_t)n < room)
+		room = (size_t)n;
+	more = realloc(s->text, s->len + room + 1);
+	if (!more)
+		return;
+	s->text = more;
+	memcpy(more + s->len, buf, room);
+	s->len += room;
+	more[s->len] = '\0';
+}
+
+static void on_end(void *arg, short revents)
+{
+	struct child *c = arg;
+
+	(void)revents;
+	/* What it wrote last is in the pipes now. */
+	while (c->out.fd >= 0 &&
+	       poll(&(struct pollfd){ .fd = c->out.fd, .events = POLLIN }, 1, 0) > 0)
+		stream_read(&c->out, POLLIN);
+	while (c->err.fd >= 0 &&
+	       poll(&(struct pollfd){ .fd = c->err.fd, .events = POLLIN }, 1, 0) > 0)
+		stream_read(&c->err, POLLIN);
+	c->ended = true;
+}
+
+static void on_timeout(void *arg)
+{
+	struct child *c = arg;
+
+	c->timed_out = true;
+	kill(c->pid, SIGKILL);
+}
+
+static int spawn(struct child *c, char *const argv[], int out, int err_out)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int rc;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, err_out, STDERR_FILENO);
+	rc = posix_spawnp(&c->pid, argv[0], &actions, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	return -rc;
+}
+
+static int start(struct child *c, char *const argv[])
+{
+	int out[2], err_out[2], rc;
+
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return -errno;
+	if (pipe2(err_out, O_CLOEXEC) < 0) {
+		rc = -errno;
+		close(out[0]);
+		close(out[1]);
+		return rc;
+	}
+	rc = spawn(c, argv, out[1], err_out[1]);
+	close(out[1]);
+	close(err_out[1]);
+	c->out.fd = out[0];
+	c->err.fd = err_out[0];
+	fcntl(out[0], F_SETFL, O_NONBLOCK);
+	fcntl(err_out[0], F_SETFL, O_NONBLOCK);
+	return rc;
+}
+
+static int follow(struct child *c, uint64_t timeout_ns)
+{
+	struct loop_timer *timer;
+	int rc = 0;
+
+	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	if (c->pidfd < 0)
+		return -errno;
+	c->out.watch = loop_watch(c->loop, c->out.fd, POLLIN, stream_read, &c->out);
+	c->err.watch = loop_watch(c->loop, c->err.fd, POLLIN, stream_read, &c->err);
+	c->end = loop_watch(c->loop, c->pidfd, POLLIN, on_end, c);
+	timer = loop_timer(c->loop, clock_ns() + timeout_ns, on_timeout, c);
+	if (!c->out.watch || !c->err.watch || !c->end || !timer)
+		rc = -ENOMEM;
+	else
+		rc = loop_run(c->loop, &c->ended);
+	if (!c->timed_out)
+		loop_timer_cancel(c->loop, timer);
+	loop_unwatch(c->loop, c->end);
+	close(c->pidfd);
+	return rc;
+}
+
+int child_run(struct loop *l, char *const argv[], uint64_t timeout_ns, struct child_result *r,
+	      struct error *err)
+{
+	struct child c = { .loop = l, .pidfd = -1, .out.fd = -1, .err.fd = -1 };
+	int rc;
+
+	memset(r, 0, sizeof(*r));
+	c.out.child = c.err.child = &c;
+	rc = start(&c, argv);
+	if (rc < 0) {
+		error_set(err, rc, "%s cannot be started: %s", argv[0], error_errno_text(rc));
+	} else {
+		rc = follow(&c, timeout_ns);
+		if (rc < 0)
+			kill(c.pid, SIGKILL);
+		while (waitpid(c.pid, &r->status, 0) < 0 && errno == EINTR)
+			;
+		if (rc == 0 && c.timed_out)
+			rc = -ETIMEDOUT;
+		if (rc < 0)
+			error_set(err, rc, "%s: %s", argv[0],
+				  rc == -ETIMEDOUT ? "did not end in time: killed"
+						   : error_errno_text(rc));
+	}
+	stream_close(&c.out);
+	stream_close(&c.err);
+	r->out = c.out.text ? c.out.text : strdup("");
+	r->err_out = c.err.text ? c.err.text : strdup("");
+	if (rc < 0 || !r->out || !r->err_out) {
+		child_result_fini(r);
+		return rc < 0 ? rc : error_set(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+void child_result_fini(struct child_result *r)
+{
+	free(r->out);
+	free(r->err_out);
+	r->out = r->err_out = NULL;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The saved configuration, as SPDK's own tools write it:
+ * {"subsystems": [{"subsystem": NAME, "config": [{"method", "params"}, ...]}, ...]}.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "driver/driver.h"
+
+/* Whole or not at all, also over a power cut: new file, its bytes, its name, the folder's entry. */
+static int write_atomically(const char *path, json_t *config, struct error *err)
+{
+	char tmp[PATH_MAX + 8], dir[PATH_MAX];
+	int fd, rc = 0, dir_fd;
+
+	snprintf(tmp, sizeof(tmp), "%s.new", path);
+	snprintf(dir, sizeof(dir), "%s", path);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, -errno, "configuration %s: %s", tmp,
+				 error_errno_text(-errno));
+	if (json_dumpfd(config, fd, JSON_INDENT(2)) < 0 || fsync(fd) < 0)
+		rc = -EIO;
+	if (close(fd) < 0 || (rc == 0 && rename(tmp, path) < 0))
+		rc = -EIO;
+	if (rc < 0) {
+		unlink(tmp);
+		return error_set(err, rc, "configuration %s cannot be written: %s", path,
+				 error_errno_text(-errno));
+	}
+	dir_fd = open(dirname(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd >= 0) {
+		fsync(dir_fd);
+		close(dir_fd);
+	}
+	return 0;
+}
+
+static int get_names(struct client *c, json_t **out, struct error *err)
+{
+	int rc = client_wait(c, "framework_get_subsystems", NULL, out, err);
+
+	if (rc == 0 && !json_is_array(*out)) {
+		json_decref(*out);
+		*out = NULL;
+		rc = error_set(err, -EBADMSG,
+			       "target %s: framework_get_subsystems answered no array",
+			       client_path(c));
+	}
+	return rc;
+}
+
+static int collect(struct client *c, json_t *names, json_t *list, struct error *err)
+{
+	size_t n = json_array_size(names);
+	struct client_request *r = calloc(n ? n : 1, sizeof(*r));
+	int rc;
+
+	if (!r)
+		return error_set(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		const char *name =
+			json_string_value(json_object_get(json_array_get(names, i), "subsystem"));
+
+		r[i].method = "framework_get_config";
+		r[i].params = json_pack("{s:s}", "name", name ? name : "");
+	}
+	rc = client_wait_all(c, r, n, err);
+	for (size_t i = 0; i < n; i++) {
+		json_t *name = json_object_get(json_array_get(names, i), "subsystem");
+
+		if (rc == 0)
+			json_array_append_new(list, json_pack("{s:O, s:O}", "subsystem", name,
+							      "config", r[i].result));
+		json_decref(r[i].result);
+	}
+	free(r);
+	return rc;
+}
+
+int config_save(struct client *c, const char *path, struct error *err)
+{
+	json_t *names, *config, *list = json_array();
+	int rc = get_names(c, &names, err);
+
+	if (rc == 0)
+		rc = collect(c, names, list, err);
+	if (rc == 0) {
+		config = json_pack("{s:O}", "subsystems", list);
+		rc = config ? write_atomically(path, config, err)
+			    : error_set(err, -ENOMEM, "out of memory");
+		json_decref(config);
+	}
+	json_decref(names);
+	json_decref(list);
+	return rc;
+}
+
+static bool entry_names(const json_t *entry, const char *nqn)
+{
+	const char *s = json_string_value(json_object_get(json_object_get(entry, "params"), "nqn"));
+
+	return s && !strcmp(s, nqn);
+}
+
+int config_drop_subsystem(const char *path, const char *nqn, struct error *err)
+{
+	json_t *config, *subsystem, *entries;
+	bool changed = false;
+	json_error_t at;
+	size_t i;
+	int rc = 0;
+
+	if (access(path, F_OK) < 0)
+		return 0;
+	config = json_load_file(path, 0, &at);
+	if (!config)
+		return error_set(err, -EILSEQ, "configuration %s, line %d: %s", path, at.line,
+				 at.text);
+	json_array_foreach (json_object_get(config, "subsystems"), i, subsystem) {
+		entries = json_object_get(subsystem, "config");
+		for (size_t e = json_array_size(entries); e > 0; e--) {
+			if (!entry_names(json_array_get(entries, e - 1), nqn))
+				continue;
+			json_array_remove(entries, e - 1);
+			changed = true;
+		}
+	}
+	if (changed)
+		rc = write_atomically(path, config, err);
+	json_decref(config);
+	return rc;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A driver: its parts, its state directory, its progress.
+ *
+ * Threading: as driver.h.
+ */
+#include "driver/driver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define SYSTEM_DIR "/var/lib/cyborg-spdk"
+
+int driver_default_dir(char *out, size_t size, struct error *err)
+{
+	const char *set = getenv("CYBORG_SPDK_STATE_DIR");
+	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int n;
+
+	if (set && *set)
+		n = snprintf(out, size, "%s", set);
+	else if (geteuid() == 0)
+		n = snprintf(out, size, "%s", SYSTEM_DIR);
+	else if (xdg && *xdg == '/')
+		n = snprintf(out, size, "%s/cyborg-spdk", xdg);
+	else if (home && *home == '/')
+		n = snprintf(out, size, "%s/.local/state/cyborg-spdk", home);
+	else
+		return error_set(err, -EINVAL,
+				 "no state directory: set CYBORG_SPDK_STATE_DIR, or HOME");
+	return n > 0 && (size_t)n < size
+		       ? 0
+		       : error_set(err, -ENAMETOOLONG, "the state directory's path is too long");
+}
+
+static void on_tick(void *arg)
+{
+	struct driver *d = arg;
+
+	if (!d->progress || !d->at.step)
+		return;
+	d->at.elapsed_ns = clock_ns() - d->began_ns;
+	d->progress(d->progress_arg, &d->at);
+}
+
+void driver_step(struct driver *d, const char *title, unsigned int at, unsigned int of)
+{
+	d->at.step = title;
+	d->at.at = at;
+	d->at.of = of;
+	on_tick(d);
+}
+
+void driver_begin(struct driver *d, const char *verb)
+{
+	d->began_ns = clock_ns();
+	d->at = (struct cyborg_spdk_progress){ .verb = verb };
+}
+
+static int choose_dir(struct driver *d, const char *state_dir, struct error *err)
+{
+	char cwd[PATH_MAX / 2];
+
+	if (!state_dir)
+		return driver_default_dir(d->dir, sizeof(d->dir), err);
+	if (strlen(state_dir) >= PATH_MAX / 2)
+		return error_set(err, -ENAMETOOLONG, "the state directory's path is too long");
+	if (state_dir[0] == '/')
+		snprintf(d->dir, sizeof(d->dir), "%s", state_dir);
+	else if (getcwd(cwd, sizeof(cwd)))
+		snprintf(d->dir, sizeof(d->dir), "%s/%s", cwd, state_dir);
+	else
+		return error_set(err, -errno, "working directory: %s", error_errno_text(-errno));
+	return 0;
+}
+
+int driver_open(const char *state_dir, struct driver **out, struct error *err)
+{
+	struct driver *d = calloc(1, sizeof(*d));
+	int rc;
+
+	*out = NULL;
+	if (!d)
+		return error_set(err, -ENOMEM, "out of memory");
+	d->lock_wait_ns = 60 * NS_PER_SEC;
+	d->loop = loop_create();
+	d->probe = probe_create(NULL);
+	rc = d->loop && d->probe ? choose_dir(d, state_dir, err)
+				 : error_set(err, -ENOMEM, "out of memory");
+	if (rc < 0) {
+		driver_close(d);
+		return rc;
+	}
+	loop_set_tick(d->loop, on_tick, d);
+	*out = d;
+	return 0;
+}
+
+void driver_close(struct driver *d)
+{
+	if (!d)
+		return;
+	state_close(d->state);
+	probe_destroy(d->probe);
+	loop_destroy(d->loop);
+	free(d);
+}
+
+int driver_state(struct driver *d, enum driver_state_use use, struct error *err)
+{
+	char path[PATH_MAX + 16], real[PATH_MAX];
+	bool there;
+	int rc;
+
+	if (d->state)
+		return 0;
+	snprintf(path, sizeof(path), "%s/state.db", d->dir);
+	there = access(path, F_OK) == 0;
+	if (!there && use == DRIVER_STATE_READ)
+		return -ENOENT;
+	d->state_is_trial = !there && use == DRIVER_STATE_TRY;
+	rc = state_open(d->dir, !d->state_is_trial, &d->state, err);
+	if (rc == 0 && realpath(d->dir, real))
+		snprintf(d->dir, sizeof(d->dir), "%s", real);
+	return rc;
+}
+
+void driver_end(struct driver *d)
+{
+	d->at.step = NULL;
+	if (!d->state_is_trial)
+		return;
+	state_close(d->state);
+	d->state = NULL;
+	d->state_is_trial = false;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Cyborg driver: what the files of this room share. The driver meets a target only through
+ * its JSON-RPC socket and the programs beside it.
+ *
+ * Threading: a driver belongs to one thread. Processes that change things are kept apart by the
+ * lock of the state directory.
+ */
+#ifndef DRIVER_DRIVER_H
+#define DRIVER_DRIVER_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "cyborg-spdk/cyborg-spdk.h"
+#include "driver/client.h"
+#include "driver/loop.h"
+#include "driver/state.h"
+#include "probe/probe.h"
+
+/**
+ * struct driver - one user's view of one state directory
+ * @dir: the state directory; real once the state is open
+ * @state: NULL until a verb needs it
+ * @progress: told of steps, and about every 100 ms while one is waited for
+ * @at: what @progress is told
+ */
+struct driver {
+	char dir[PATH_MAX];
+	struct state *state;
+	struct loop *loop;
+	struct probe *probe;
+	uint64_t lock_wait_ns;
+	cyborg_spdk_progress_fn progress;
+	void *progress_arg;
+	struct cyborg_spdk_progress at;
+	uint64_t began_ns;
+	bool state_is_trial;
+};
+
+int driver_open(const char *state_dir, struct driver **out, struct error *err);
+void driver_close(struct driver *d);
+
+enum driver_state_use {
+	DRIVER_STATE_READ,   /* -ENOENT when there is none yet */
+	DRIVER_STATE_TRY,    /* a trial state, forgotten at driver_end(), when there is none yet */
+	DRIVER_STATE_CHANGE, /* made when there is none yet */
+};
+
+/** driver_state() - open the state */
+int driver_state(struct driver *d, enum driver_state_use use, struct error *err);
+/** driver_begin() - a verb begins: its progress is told from now on */
+void driver_begin(struct driver *d, const char *verb);
+void driver_end(struct driver *d);
+/** driver_step() - tell the progress that step @at of @of begins */
+void driver_step(struct driver *d, const char *title, unsigned int at, unsigned int of);
+/** driver_default_dir() - CYBORG_SPDK_STATE_DIR, the system's, or the user's */
+int driver_default_dir(char *out, size_t size, struct error *err);
+
+/* request.c: members of a request, each refusal naming the member */
+
+/** request_check() - every member is among @names (ends with NULL) */
+int request_check(const json_t *request, const char *const *names, struct error *err);
+/** request_text() - a string member, or NULL; @err is filled when it is something else */
+const char *request_text(const json_t *request, const char *name, struct error *err);
+bool request_flag(const json_t *request, const char *name, struct error *err);
+/** request_u64() - a non-negative integer, or @otherwise when the member is not there */
+uint64_t request_u64(const json_t *request, const char *name, uint64_t otherwise,
+		     struct error *err);
+/** check_id() - an accelerator's id: 1 to 48 letters, digits, '.', '_', '-', none first */
+int check_id(const char *id, struct error *err);
+/** check_instance() - 1 to 128 of the same and ':' */
+int check_instance(const char *instance, struct error *err);
+/** check_nqn() - NVMe base 2.0, section 4.7: nqn.yyyy-mm.domain[:text], at most 223 bytes */
+int check_nqn(const char *what, const char *nqn, struct error *err);
+/** parse_listen() - "ADDR", "ADDR:PORT", "[ADDR6]:PORT"; @port 0 when none was given */
+int parse_listen(const char *text, struct attachment *out, struct error *err);
+
+/* child.c */
+
+#define CHILD_OUTPUT_MAX (1024 * 1024)
+
+/**
+ * struct child_result - what a program left
+ * @out, @err_out: its standard output and error, NUL-terminated, cut at CHILD_OUTPUT_MAX
+ */
+struct child_result {
+	int status; /* of waitpid(2) */
+	char *out;
+	char *err_out;
+};
+
+/**
+ * child_run() - run a program to its end; standard input is empty
+ *
+ * Return: 0 when it ended by itself (look at @r->status), -ETIMEDOUT after killing it, -ENOENT and
+ * other errno when it could not be started. @r is given back by child_result_fini() after 0.
+ */
+int child_run(struct loop *l, char *const argv[], uint64_t timeout_ns, struct child_result *r,
+	      struct error *err);
+void child_result_fini(struct child_result *r);
+
+/* kits.c: programs */
+
+/** struct kit - an installed target program */
+struct kit {
+	char path[PATH_MAX];
+	char version[160]; /* what `--version` says, first line */
+	const char *kind;  /* "engine", "spdk" */
+	unsigned int release[3];
+	int64_t mtime;
+};
+
+/** kits_find() - all target programs of the node, newest first; how many, or -ENOMEM */
+ssize_t kits_find(struct driver *d, struct kit **out);
+/** kit_ask() - the kit at @path; -ENOENT, -EACCES, -ENOEXEC with @err when it is none */
+int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *err);
+/** helper_find() - one of our own programs; -ENOENT names where it was looked for */
+int helper_find(const char *name, char path[static PATH_MAX], struct error *err);
+
+/* target.c: the process */
+
+/** struct target_paths - the files of one accelerator's target, below the state directory */
+struct target_paths {
+	char dir[PATH_MAX];
+	char sock[PATH_MAX];
+	char config[PATH_MAX];
+	char log[PATH_MAX];
+	char pidfile[PATH_MAX];
+};
+
+int target_paths(const struct driver *d, const char *id, struct target_paths *out,
+		 struct error *err);
+/** target_pids() - of supervisor and target, 0 when that one does not run */
+void target_pids(const struct driver *d, const char *id, pid_t *supervisor, pid_t *target);
+/** target_start() - 0 when it runs already; waits until it answers */
+int target_start(struct driver *d, const struct accelerator *a, struct error *err);
+/** target_stop() - drain and stop supervisor and target; 0 when they do not run */
+int target_stop(struct driver *d, const struct accelerator *a, struct error *err);
+/** target_connect() - to a running target, initialised; -EHOSTDOWN when it does not run */
+int target_connect(struct driver *d, const struct accelerator *a, struct client **out,
+		   struct error *err);
+/** target_ensure() - start it when it is down, connect, bring back what is recorded */
+int target_ensure(struct driver *d, const struct accelerator *a, struct client **out,
+		  struct error *err);
+/** target_remove_files() - its folder with all in it */
+int target_remove_files(struct driver *d, const char *id, struct error *err);
+
+/* service.c: who keeps the target alive */
+
+bool service_is_systemd(const struct driver *d);
+int service_start(struct driver *d, const struct accelerator *a, const struct target_paths *p,
+		  struct error *err);
+int service_stop(struct driver *d, const struct accelerator *a, const struct target_paths *p,
+		 struct error *err);
+/** service_forget() - remove the unit file; 0 when there is none */
+int service_forget(struct driver *d, const char *id, struct error *err);
+
+/* config.c: the saved configuration */
+
+/** config_save() - write what the target has now, whole or not at all */
+int config_save(struct client *c, const char *path, struct error *err);
+/** config_drop_subsystem() - take a subsystem out of the file; 0 when it is not in it */
+int config_drop_subsystem(const char *path, const char *nqn, struct error *err);
+
+/* export.c: what a target shows */
+
+/** export_backing() - the accelerator's bdev and the TCP transport exist */
+int export_backing(struct client *c, const struct accelerator *a, struct error *err);
+/** export_ensure() - the attachment is shown as recorded: no more hosts, no other namespace */
+int export_ensure(struct client *c, const struct attachment *a, struct error *err);
+/** export_remove() - 0 also when there is no such subsystem */
+int export_remove(struct client *c, const char *nqn, struct error *err);
+/** export_hosts() - how many controllers hosts have now; or a negative errno */
+int export_hosts(struct client *c, const char *nqn, struct error *err);
+/**
+ * export_drift() - append to @list a text for each thing that is not as recorded
+ * @subsystems: answer of nvmf_get_subsystems
+ */
+void export_drift(const json_t *subsystems, const struct attachment *a, json_t *list);
+/** backing_drift() - the same for the bdev; @bdevs: answer of bdev_get_bdevs */
+void backing_drift(const json_t *bdevs, const struct accelerator *a, json_t *list);
+
+/* proof.c */
+
+/** proof_run() - connect as the host, identify the namespace, compare; only then 0 */
+int proof_run(struct driver *d, const struct attachment *a, struct error *err);
+
+/* answer.c */
+
+json_t *accelerator_json(const struct accelerator *a);
+/** accelerator_from() / attachment_from() - what accelerator_json(), attachment_json() wrote */
+void accelerator_from(const json_t *o, struct accelerator *out);
+void attachment_from(const json_t *o, struct attachment *out);
+/** attachment_json() - what is recorded */
+json_t *attachment_json(const struct attachment *a);
+/** attachment_connection() - in os-brick's form for its NVMe-oF connector */
+json_t *attachment_connection(const struct attachment *a);
+/** attachment_command() - the command line that connects a Linux host */
+void attachment_command(const struct attachment *a, char *out, size_t size);
+
+#endif

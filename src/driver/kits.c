@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Target programs on this node, and our own programs.
+ *
+ * Threading: as driver.h.
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "driver/driver.h"
+
+#define ASK_TIMEOUT_NS (10 * NS_PER_SEC)
+
+static const char *const kit_names[] = { "cyborg-spdk-tgt", "spdk_tgt", "nvmf_tgt", NULL };
+
+struct dirs {
+	char items[64][PATH_MAX];
+	size_t count;
+};
+
+static void dirs_add(struct dirs *d, const char *dir)
+{
+	char real[PATH_MAX];
+
+	if (!dir || !dir[0] || !realpath(dir, real))
+		return;
+	for (size_t i = 0; i < d->count; i++) {
+		if (!strcmp(d->items[i], real))
+			return;
+	}
+	if (d->count < sizeof(d->items) / sizeof(d->items[0]))
+		snprintf(d->items[d->count++], PATH_MAX, "%s", real);
+}
+
+static void dirs_add_path(struct dirs *d, const char *list)
+{
+	char *copy = list ? strdup(list) : NULL, *save, *dir;
+
+	for (dir = copy ? strtok_r(copy, ":", &save) : NULL; dir; dir = strtok_r(NULL, ":", &save))
+		dirs_add(d, dir);
+	free(copy);
+}
+
+/* The folder of a file, with something behind it. */
+static void dirs_add_near(struct dirs *d, const char *file, const char *behind)
+{
+	char path[PATH_MAX], *slash;
+
+	if (!realpath(file, path))
+		return;
+	slash = strrchr(path, '/');
+	snprintf(slash, (size_t)(path + sizeof(path) - slash), "%s", behind);
+	dirs_add(d, path);
+}
+
+/* Beside the program that runs, beside the library, where it was installed to, PATH. */
+static void dirs_own(struct dirs *d)
+{
+	Dl_info info;
+
+	dirs_add_path(d, getenv("CYBORG_SPDK_BIN"));
+	dirs_add_near(d, "/proc/self/exe", "");
+	if (dladdr(kit_names, &info) && info.dli_fname)
+		dirs_add_near(d, info.dli_fname, "/../bin");
+	dirs_add(d, CYBORG_SPDK_BINDIR);
+	dirs_add_path(d, getenv("PATH"));
+}
+
+static void dirs_opt(struct dirs *d)
+{
+	DIR *dir = opendir("/opt");
+	struct dirent *e;
+	char path[PATH_MAX];
+
+	while (dir && (e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/opt/%s/bin", e->d_name);
+		dirs_add(d, path);
+		snprintf(path, sizeof(path), "/opt/%s/build/bin", e->d_name);
+		dirs_add(d, path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+int helper_find(const char *name, char path[static PATH_MAX], struct error *err)
+{
+	struct dirs *d = calloc(1, sizeof(*d));
+	int rc = -ENOENT;
+
+	if (!d)
+		return error_set(err, -ENOMEM, "out of memory");
+	dirs_own(d);
+	for (size_t i = 0; i < d->count && rc < 0; i++) {
+		if (snprintf(path, PATH_MAX, "%s/%s", d->items[i], name) < PATH_MAX &&
+		    is_program(path))
+			rc = 0;
+	}
+	if (rc < 0)
+		error_set(err, rc,
+			  "program %s was not found beside this one, in %s or in PATH: install it, "
+			  "or "
+			  "set CYBORG_SPDK_BIN to its folder",
+			  name, CYBORG_SPDK_BINDIR);
+	free(d);
+	return rc;
+}
+
+/* The first number with a dot in it: "SPDK v26.05-pre git sha1 ...", "... 0.1.0, commit ...". */
+static void parse_release(const char *text, unsigned int release[3])
+{
+	memset(release, 0, 3 * sizeof(*release));
+	for (const char *c = text; *c; c++) {
+		if (*c < '0' || *c > '9')
+			continue;
+		if (sscanf(c, "%u.%u.%u", &release[0], &release[1], &release[2]) >= 2)
+			return;
+		while (c[1] >= '0' && c[1] <= '9')
+			c++;
+	}
+	memset(release, 0, 3 * sizeof(*release));
+}
+
+static int kit_check(const char *path, struct kit *out, struct error *err)
+{
+	struct stat st;
+
+	if (!realpath(path, out->path) || stat(out->path, &st) < 0)
+		return error_set(err, -errno, "target %s: %s", path, error_errno_text(-errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, -EACCES, "target %s is no program", path);
+	if (access(out->path, X_OK) < 0)
+		return error_set(err, -EACCES, "target %s is not executable: chmod +x it", path);
+	out->mtime = st.st_mtime;
+	return 0;
+}
+
+int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *err)
+{
+	char option[] = "--version", *argv[] = { out->path, option, NULL };
+	struct child_result r;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = kit_check(path, out, err);
+	if (rc < 0)
+		return rc;
+	rc = child_run(d->loop, argv, ASK_TIMEOUT_NS, &r, err);
+	if (rc < 0)
+		return error_prefix(err, "target %s cannot tell its version: ", path);
+	snprintf(out->version, sizeof(out->version), "%.*s",
+		 (int)strcspn(r.out[0] ? r.out : r.err_out, "\n"), r.out[0] ? r.out : r.err_out);
+	if (!WIFEXITED(r.status) || WEXITSTATUS(r.status) != 0 || !out->version[0])
+		rc = error_set(
+			err, -ENOEXEC,
+			"target %s does not answer `--version` (status 0x%x, said \"%.80s\"): "
+			"it is no target program, or its libraries are missing",
+			path, (unsigned int)r.status, out->version);
+	child_result_fini(&r);
+	out->kind = strstr(out->version, "cyborg-spdk") ? "engine" : "spdk";
+	parse_release(out->version, out->release);
+	return rc;
+}
+
+/* Our own engine before others, then release, then what was built last. */
+static int by_age(const void *a, const void *b)
+{
+	const struct kit *x = a, *y = b;
+
+	if (x->kind[0] != y->kind[0])
+		return x->kind[0] == 'e' ? -1 : 1;
+	for (int i = 0; i < 3; i++) {
+		if (x->release[i] != y->release[i])
+			return x->release[i] > y->release[i] ? -1 : 1;
+	}
+	if (x->mtime != y->mtime)
+		return x->mtime > y->mtime ? -1 : 1;
+	return strcmp(x->path, y->path);
+}
+
+static bool kit_is_known(const struct kit *kits, ssize_t count, const char *path)
+{
+	for (ssize_t i = 0; i < count; i++) {
+		if (!strcmp(kits[i].path, path))
+			return true;
+	}
+	return false;
+}
+
+static ssize_t kits_add(struct driver *d, struct kit **kits, ssize_t count, const char *dir)
+{
+	char path[PATH_MAX + NAME_MAX], real[PATH_MAX];
+	struct kit *more;
+
+	for (size_t i = 0; kit_names[i]; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, kit_names[i]);
+		if (!is_program(path) || !realpath(path, real) || kit_is_known(*kits, count, real))
+			continue;
+		more = realloc(*kits, (size_t)(count + 1) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		*kits = more;
+		if (kit_ask(d, real, &more[count], NULL) == 0)
+			count++;
+	}
+	return count;
+}
+
+ssize_t kits_find(struct driver *d, struct kit **out)
+{
+	struct dirs *dirs = calloc(1, sizeof(*dirs));
+	ssize_t count = 0;
+
+	*out = NULL;
+	if (!dirs)
+		return -ENOMEM;
+	dirs_own(dirs);
+	dirs_add_path(dirs, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/usr/libexec/spdk");
+	dirs_opt(dirs);
+	for (size_t i = 0; i < dirs->count && count >= 0; i++)
+		count = kits_add(d, out, count, dirs->items[i]);
+	free(dirs);
+	if (count < 0) {
+		free(*out);
+		*out = NULL;
+	} else if (count > 1) {
+		qsort(*out, (size_t)count, sizeof(**out), by_age);
+	}
+	return count;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The database: opening, schema, migrations, statements.
+ *
+ * Threading: as state.h.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "driver/state_internal.h"
+
+#define BUSY_MS 10000
+
+/* Entry N brings the schema from version N to N + 1. Only ever add behind. */
+static const char *const migrations[] = {
+	"CREATE TABLE node (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+	"CREATE TABLE accelerator ("
+	"  id TEXT PRIMARY KEY, type TEXT NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL,"
+	"  made INTEGER NOT NULL, size INTEGER NOT NULL, block_size INTEGER NOT NULL,"
+	"  serial TEXT NOT NULL, bdev TEXT NOT NULL, uuid TEXT NOT NULL, target TEXT NOT NULL,"
+	"  version TEXT NOT NULL, arguments TEXT NOT NULL) STRICT;"
+	"CREATE TABLE attachment ("
+	"  instance TEXT PRIMARY KEY,"
+	"  accelerator TEXT NOT NULL REFERENCES accelerator (id), bdev TEXT NOT NULL,"
+	"  host TEXT NOT NULL, nqn TEXT NOT NULL, nsid INTEGER NOT NULL, uuid TEXT NOT NULL,"
+	"  nguid TEXT NOT NULL, serial TEXT NOT NULL, model TEXT NOT NULL, family TEXT NOT NULL,"
+	"  address TEXT NOT NULL, port INTEGER NOT NULL, size INTEGER NOT NULL,"
+	"  UNIQUE (accelerator, bdev)) STRICT;"
+	"CREATE TABLE journal ("
+	"  seq INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, object TEXT NOT NULL,"
+	"  argument TEXT NOT NULL, step INTEGER NOT NULL, outcome TEXT NOT NULL,"
+	"  begun INTEGER NOT NULL, ended INTEGER) STRICT;"
+	"CREATE INDEX journal_open ON journal (outcome) WHERE outcome = 'open';",
+};
+
+#define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
+
+int state_error(struct state *s, struct error *err)
+{
+	int code = sqlite3_errcode(s->db) == SQLITE_FULL       ? -ENOSPC
+		   : sqlite3_errcode(s->db) == SQLITE_READONLY ? -EROFS
+							       : -EIO;
+
+	return error_set(err, code, "state database %s/state.db: %s", s->dir,
+			 sqlite3_errmsg(s->db));
+}
+
+sqlite3_stmt *state_prepare(struct state *s, struct error *err, const char *sql, const char *types,
+			    ...)
+{
+	sqlite3_stmt *stmt;
+	va_list args;
+	int rc = SQLITE_OK;
+
+	if (sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL) != SQLITE_OK) {
+		state_error(s, err);
+		return NULL;
+	}
+	va_start(args, types);
+	for (int i = 0; types[i] && rc == SQLITE_OK; i++) {
+		if (types[i] == 's')
+			rc = sqlite3_bind_text(stmt, i + 1, va_arg(args, const char *), -1,
+					       SQLITE_TRANSIENT);
+		else
+			rc = sqlite3_bind_int64(stmt, i + 1, va_arg(args, int64_t));
+	}
+	va_end(args);
+	if (rc != SQLITE_OK) {
+		state_error(s, err);
+		sqlite3_finalize(stmt);
+		return NULL;
+	}
+	return stmt;
+}
+
+int state_run(struct state *s, sqlite3_stmt *stmt, struct error *err)
+{
+	int rc;
+
+	if (!stmt)
+		return -EIO;
+	rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : state_error(s, err);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+void state_text(sqlite3_stmt *stmt, int column, char *out, size_t size)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+	snprintf(out, size, "%s", text ? text : "");
+}
+
+static int exec(struct state *s, const char *sql, struct error *err)
+{
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : state_error(s, err);
+}
+
+static int read_version(struct state *s, struct error *err)
+{
+	sqlite3_stmt *stmt = state_prepare(s, err, "PRAGMA user_version", "");
+	int rc = 0;
+
+	if (!stmt)
+		return -EIO;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		s->version = sqlite3_column_int(stmt, 0);
+	else
+		rc = state_error(s, err);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int migrate_once(struct state *s, struct error *err)
+{
+	char pragma[64];
+	int rc = exec(s, "BEGIN IMMEDIATE", err);
+
+	if (rc < 0)
+		return rc;
+	/* Another process may have migrated while we waited for the lock. */
+	rc = read_version(s, err);
+	if (rc == 0 && s->version < SCHEMA_VERSION) {
+		snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", s->version + 1);
+		rc = exec(s, migrations[s->version], err);
+		if (rc == 0)
+			rc = exec(s, pragma, err);
+		if (rc == 0)
+			s->version++;
+	}
+	if (rc == 0)
+		rc = exec(s, "COMMIT", err);
+	if (rc < 0)
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
+static int migrate(struct state *s, struct error *err)
+{
+	int rc = read_version(s, err);
+
+	while (rc == 0 && s->version < SCHEMA_VERSION)
+		rc = migrate_once(s, err);
+	if (rc == 0 && s->version > SCHEMA_VERSION)
+		rc = error_set(err, -EPROTO,
+			       "state database %s/state.db has schema %d; this program knows up to "
+			       "%d: use a newer cyborg-spdk",
+			       s->dir, s->version, SCHEMA_VERSION);
+	return rc;
+}
+
+/* Space of names made from a node: version 5 UUIDs below this one (random, fixed for ever). */
+static const struct uuid node_space = { { 0x6d, 0x1f, 0x0e, 0x52, 0x88, 0x3b, 0x4c, 0x1a, 0x9e,
+					  0x07, 0x2a, 0x71, 0xd3, 0x5c, 0x40, 0xb6 } };
+
+static void make_node_uuid(const struct state *s, char text[static UUID_TEXT_SIZE])
+{
+	char machine[128] = "", name[PATH_MAX + 160];
+	FILE *f = fopen("/etc/machine-id", "re");
+	struct uuid u;
+
+	if (f) {
+		if (!fgets(machine, sizeof(machine), f))
+			machine[0] = '\0';
+		fclose(f);
+	}
+	machine[strcspn(machine, "\n")] = '\0';
+	snprintf(name, sizeof(name), "%s\n%s", machine, s->dir);
+	if (machine[0])
+		uuid_from_name(&u, &node_space, name);
+	else
+		uuid_make(&u);
+	uuid_to_text(&u, text);
+}
+
+/* Stored once, so that a changed machine-id does not change the names of what is attached. */
+static int load_node_uuid(struct state *s, struct error *err)
+{
+	char text[UUID_TEXT_SIZE];
+	sqlite3_stmt *stmt;
+	int rc;
+
+	make_node_uuid(s, text);
+	rc = state_run(
+		s,
+		state_prepare(s, err, "INSERT OR IGNORE INTO node VALUES ('uuid', ?)", "s", text),
+		err);
+	if (rc < 0)
+		return rc;
+	stmt = state_prepare(s, err, "SELECT value FROM node WHERE key = 'uuid'", "");
+	if (!stmt)
+		return -EIO;
+	rc = sqlite3_step(stmt) == SQLITE_ROW ? 0 : state_error(s, err);
+	if (rc == 0) {
+		state_text(stmt, 0, text, sizeof(text));
+		if (uuid_from_text(&s->node, text) != 0)
+			rc = error_set(err, -EIO,
+				       "state database %s/state.db: the node's UUID is "
+				       "\"%s\", which is none",
+				       s->dir, text);
+	}
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+static int make_dir(const char *dir, struct error *err)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", dir);
+	for (char *c = path + 1; *c; c++) {
+		if (*c != '/')
+			continue;
+		*c = '\0';
+		mkdir(path, 0755);
+		*c = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "state directory %s cannot be made: %s", dir,
+				 error_errno_text(-errno));
+	return 0;
+}
+
+static int find_dir(struct state *s, const char *dir, bool keep, struct error *err)
+{
+	int rc = keep ? make_dir(dir, err) : 0;
+
+	snprintf(s->dir, sizeof(s->dir), "%s", dir);
+	if (rc == 0 && keep && !realpath(dir, s->dir))
+		rc = error_set(err, -errno, "state directory %s: %s", dir,
+			       error_errno_text(-errno));
+	return rc;
+}
+
+static int open_database(struct state *s, bool keep, struct error *err)
+{
+	char path[PATH_MAX + 16] = ":memory:";
+
+	if (keep)
+		snprintf(path, sizeof(path), "%s/state.db", s->dir);
+	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+	    SQLITE_OK)
+		return state_error(s, err);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	return exec(s,
+		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+		    "PRAGMA foreign_keys = ON",
+		    err);
+}
+
+int state_open(const char *dir, bool keep, struct state **out, struct error *err)
+{
+	struct state *s = calloc(1, sizeof(*s));
+	int rc;
+
+	*out = NULL;
+	if (!s)
+		return error_set(err, -ENOMEM, "out of memory");
+	rc = find_dir(s, dir, keep, err);
+	if (rc == 0)
+		rc = open_database(s, keep, err);
+	if (rc == 0)
+		rc = migrate(s, err);
+	if (rc == 0)
+		rc = load_node_uuid(s, err);
+	if (rc < 0) {
+		state_close(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void state_close(struct state *s)
+{
+	if (!s)
+		return;
+	sqlite3_close(s->db);
+	free(s);
+}
+
+int state_version(const struct state *s)
+{
+	return s->version;
+}
+
+void state_node_uuid(const struct state *s, struct uuid *out)
+{
+	*out = s->node;
+}

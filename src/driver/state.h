@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the driver remembers: accelerators, attachments, and a journal of verbs, in SQLite (WAL,
+ * synchronous=FULL: what was committed survives a power cut).
+ *
+ * The schema carries its version (PRAGMA user_version); an older one is brought forward by
+ * migrations, each in one transaction; a newer one is refused.
+ *
+ * Threading: a state belongs to one thread. Processes are kept apart by state_lock().
+ */
+#ifndef DRIVER_STATE_H
+#define DRIVER_STATE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/uuid.h"
+
+#define STATE_NQN_SIZE	224 /* NVMe base 2.0, section 4.7: 223 bytes */
+#define STATE_ID_SIZE	49
+#define STATE_NAME_SIZE 129
+
+struct state;
+
+/**
+ * struct accelerator - a backing and the target that serves it
+ * @kind: "file", "device", "memory"
+ * @path: of the backing; "" for memory
+ * @made: install created the file, so uninstall removes it
+ * @wiped: data that was on the backing was given up by --force
+ * @serial: of the backing
+ * @bdev: its name in the target
+ * @uuid: identity of the data; the namespace carries it
+ * @target: program; @version: what it says of itself
+ * @arguments: further arguments of the target, one a line
+ */
+struct accelerator {
+	char id[STATE_ID_SIZE];
+	char type[16];
+	char kind[16];
+	char path[PATH_MAX];
+	bool made;
+	uint64_t size;
+	uint32_t block_size;
+	char serial[96];
+	char bdev[64];
+	char uuid[UUID_TEXT_SIZE];
+	char target[PATH_MAX];
+	char version[160];
+	char arguments[512];
+};
+
+/**
+ * struct attachment - an export of an accelerator's bdev to one host for one instance
+ * @host: the only host NQN that may connect
+ * @nqn, @nsid, @uuid, @nguid, @serial, @model: what the host sees; never changes while attached
+ * @family: "IPv4" or "IPv6"
+ */
+struct attachment {
+	char instance[STATE_NAME_SIZE];
+	char accelerator[STATE_ID_SIZE];
+	char bdev[64];
+	char host[STATE_NQN_SIZE];
+	char nqn[STATE_NQN_SIZE];
+	uint32_t nsid;
+	char uuid[UUID_TEXT_SIZE];
+	char nguid[33];
+	char serial[21];
+	char model[41];
+	char family[8];
+	char address[64];
+	uint16_t port;
+	uint64_t size;
+};
+
+/**
+ * struct intent - a verb that was begun
+ * @step: the step whose work may have begun; all before it are done, none after it
+ * @argument: JSON text of what it was called with
+ */
+struct intent {
+	int64_t seq;
+	char verb[16];
+	char object[STATE_NAME_SIZE];
+	int step;
+	char argument[24576];
+};
+
+/**
+ * state_open() - open or make the state below @dir
+ * @keep: false for a trial: nothing is made, all is forgotten by state_close()
+ *
+ * Return: 0 or a negative errno with @err filled.
+ */
+int state_open(const char *dir, bool keep, struct state **out, struct error *err);
+void state_close(struct state *s);
+/** state_version() - of the schema */
+int state_version(const struct state *s);
+
+/**
+ * state_lock() - be the only one who changes things; names the holder to others
+ * @verb: what for
+ * @wait_ns: how long to wait for another one
+ *
+ * Return: an fd to be closed, or -EAGAIN (with @err naming the holder), other errno.
+ */
+int state_lock(const char *dir, const char *verb, uint64_t wait_ns, struct error *err);
+
+/* Reads give 0, -ENOENT when there is no such row, or -EIO with @err filled. */
+int state_accelerator(struct state *s, const char *id, struct accelerator *out, struct error *err);
+int state_attachment(struct state *s, const char *instance, struct attachment *out,
+		     struct error *err);
+/** state_accelerators() - all, by id; the array is the caller's; -ENOMEM, -EIO, or how many */
+ssize_t state_accelerators(struct state *s, struct accelerator **out, struct error *err);
+/** state_attachments() - of one accelerator, or all (@accelerator NULL) */
+ssize_t state_attachments(struct state *s, const char *accelerator, struct attachment **out,
+			  struct error *err);
+
+/** state_put_accelerator() - insert or replace */
+int state_put_accelerator(struct state *s, const struct accelerator *a, struct error *err);
+int state_put_attachment(struct state *s, const struct attachment *a, struct error *err);
+/** state_drop_accelerator() / state_drop_attachment() - 0 also when there is none */
+int state_drop_accelerator(struct state *s, const char *id, struct error *err);
+int state_drop_attachment(struct state *s, const char *instance, struct error *err);
+
+/** intent_begin() - note a verb before its first step; fills @i->seq */
+int intent_begin(struct state *s, struct intent *i, struct error *err);
+/** intent_step() - note that step @step may begin now */
+int intent_step(struct state *s, struct intent *i, int step, struct error *err);
+/** intent_end() - @outcome: "done", "undone" */
+int intent_end(struct state *s, const struct intent *i, const char *outcome, struct error *err);
+/** intent_open() - the oldest verb that did not end; -ENOENT when all did */
+int intent_open(struct state *s, struct intent *out, struct error *err);
+
+/** state_node_uuid() - of this node and state directory: the root of all names */
+void state_node_uuid(const struct state *s, struct uuid *out);
+
+#endif

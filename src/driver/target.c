@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target of an accelerator: its files, its process, its connection.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "driver/driver.h"
+
+static int join(char *out, const char *dir, const char *name, struct error *err)
+{
+	if (snprintf(out, PATH_MAX, "%s/%s", dir, name) < PATH_MAX)
+		return 0;
+	return error_set(err, -ENAMETOOLONG, "path %.100s.../%s is too long", dir, name);
+}
+
+int target_paths(const struct driver *d, const char *id, struct target_paths *out,
+		 struct error *err)
+{
+	char sub[STATE_ID_SIZE + 16];
+	int rc;
+
+	snprintf(sub, sizeof(sub), "targets/%s", id);
+	rc = join(out->dir, d->dir, sub, err);
+	if (rc == 0)
+		rc = join(out->sock, out->dir, "rpc.sock", err);
+	if (rc == 0)
+		rc = join(out->config, out->dir, "config.json", err);
+	if (rc == 0)
+		rc = join(out->log, out->dir, "target.log", err);
+	if (rc == 0)
+		rc = join(out->pidfile, out->dir, "pid", err);
+	if (rc == 0 && strlen(out->sock) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		rc = error_set(
+			err, -EINVAL,
+			"socket path %s has %zu bytes; a UNIX socket's has at most 107: use a "
+			"shorter --state-dir or id",
+			out->sock, strlen(out->sock));
+	return rc;
+}
+
+void target_pids(const struct driver *d, const char *id, pid_t *supervisor, pid_t *target)
+{
+	struct target_paths p;
+	char text[64];
+	ssize_t n;
+	int fd, a = 0, b = 0;
+
+	*supervisor = *target = 0;
+	if (target_paths(d, id, &p, NULL) < 0)
+		return;
+	fd = open(p.pidfile, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* The supervisor holds the lock as long as it lives; what a dead one wrote says nothing. */
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		n = pread(fd, text, sizeof(text) - 1, 0);
+		text[n > 0 ? n : 0] = '\0';
+		sscanf(text, "%d\n%d", &a, &b);
+	}
+	close(fd);
+	*supervisor = a;
+	*target = b;
+}
+
+static int make_folder(const struct driver *d, const char *dir, struct error *err)
+{
+	char targets[PATH_MAX + 16];
+
+	snprintf(targets, sizeof(targets), "%s/targets", d->dir);
+	if ((mkdir(targets, 0700) < 0 && errno != EEXIST) ||
+	    (mkdir(dir, 0700) < 0 && errno != EEXIST))
+		return error_set(err, -errno, "folder %s cannot be made: %s", dir,
+				 error_errno_text(-errno));
+	return 0;
+}
+
+int target_start(struct driver *d, const struct accelerator *a, struct error *err)
+{
+	struct target_paths p;
+	pid_t supervisor, target;
+	int rc = target_paths(d, a->id, &p, err);
+
+	if (rc == 0)
+		rc = make_folder(d, p.dir, err);
+	if (rc < 0)
+		return rc;
+	target_pids(d, a->id, &supervisor, &target);
+	return supervisor ? 0 : service_start(d, a, &p, err);
+}
+
+int target_stop(struct driver *d, const struct accelerator *a, struct error *err)
+{
+	struct target_paths p;
+	int rc = target_paths(d, a->id, &p, err);
+
+	return rc < 0 ? rc : service_stop(d, a, &p, err);
+}
+
+/* The socket may listen before the saved configuration is replayed. */
+static int wait_initialised(struct client *c, struct error *err)
+{
+	int rc = client_learn(c, err);
+
+	if (rc == 0 && client_has(c, "framework_wait_init"))
+		rc = client_wait(c, "framework_wait_init", NULL, NULL, err);
+	return rc;
+}
+
+int target_connect(struct driver *d, const struct accelerator *a, struct client **out,
+		   struct error *err)
+{
+	struct target_paths p;
+	int rc = target_paths(d, a->id, &p, err);
+
+	*out = NULL;
+	if (rc == 0)
+		rc = client_connect(d->loop, p.sock, out, err);
+	if (rc == 0)
+		rc = wait_initialised(*out, err);
+	if (rc < 0) {
+		client_destroy(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/* A supervisor that lives may be in a pause between two starts: wait for that. */
+static int connect_patiently(struct driver *d, const struct accelerator *a, struct client **out,
+			     struct error *err)
+{
+	uint64_t until = clock_ns() + 10 * NS_PER_SEC;
+	int rc = target_connect(d, a, out, err);
+
+	while (rc == -EHOSTDOWN && clock_ns() < until) {
+		rc = loop_sleep(d->loop, 20 * NS_PER_MSEC);
+		if (rc == 0)
+			rc = target_connect(d, a, out, err);
+	}
+	return rc;
+}
+
+static int restore(struct driver *d, const struct accelerator *a, struct client *c,
+		   struct error *err)
+{
+	struct attachment *list;
+	ssize_t n = state_attachments(d->state, a->id, &list, err);
+	int rc = n < 0 ? (int)n : export_backing(c, a, err);
+
+	for (ssize_t i = 0; rc == 0 && i < n; i++)
+		rc = export_ensure(c, &list[i], err);
+	free(list);
+	return rc;
+}
+
+int target_ensure(struct driver *d, const struct accelerator *a, struct client **out,
+		  struct error *err)
+{
+	int rc = target_start(d, a, err);
+
+	*out = NULL;
+	if (rc == 0)
+		rc = connect_patiently(d, a, out, err);
+	if (rc == 0)
+		rc = restore(d, a, *out, err);
+	if (rc < 0) {
+		client_destroy(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+int target_remove_files(struct driver *d, const char *id, struct error *err)
+{
+	struct target_paths p;
+	int rc = target_paths(d, id, &p, err);
+
+	if (rc < 0)
+		return rc;
+	if (nftw(p.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
+		return error_set(err, -errno, "folder %s cannot be removed: %s", p.dir,
+				 error_errno_text(-errno));
+	return 0;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status: the health of each piece, and what is not as recorded.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "driver/verb.h"
+
+#define STATUS_TIMEOUT_NS (5 * NS_PER_SEC)
+
+static void problem(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void problem(json_t *list, const char *fmt, ...)
+{
+	char text[640];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	json_array_append_new(list, json_string(text));
+}
+
+static void check_backing(const struct accelerator *a, json_t *drift)
+{
+	struct stat st;
+
+	if (a->path[0] && stat(a->path, &st) < 0)
+		problem(drift, "backing %s: %s", a->path, error_errno_text(-errno));
+	else if (!strcmp(a->kind, "file") && (uint64_t)st.st_size != a->size)
+		problem(drift, "backing %s has %lld bytes, recorded are %llu", a->path,
+			(long long)st.st_size, (unsigned long long)a->size);
+}
+
+static const char *check_served(struct driver *d, struct client *c, const struct accelerator *a,
+				const struct attachment *list, ssize_t n, json_t *o, json_t *drift)
+{
+	struct client_request r[3] = { { .method = "bdev_get_bdevs" },
+				       { .method = "nvmf_get_subsystems" },
+				       { .method = "spdk_get_version" } };
+	struct error err = ERROR_INIT;
+	int rc;
+
+	(void)d;
+	client_set_timeout(c, STATUS_TIMEOUT_NS);
+	rc = client_wait_all(c, r, 3, &err);
+	if (rc == 0) {
+		backing_drift(r[0].result, a, drift);
+		for (ssize_t i = 0; i < n; i++)
+			export_drift(r[1].result, &list[i], drift);
+		json_object_set(o, "running_version", json_object_get(r[2].result, "version"));
+	} else {
+		problem(drift, "%s", err.text);
+	}
+	for (size_t i = 0; i < 3; i++)
+		json_decref(r[i].result);
+	return rc < 0 ? "down" : json_array_size(drift) ? "degraded" : "ok";
+}
+
+static const char *check_target(struct driver *d, const struct accelerator *a,
+				const struct attachment *list, ssize_t n, json_t *o, json_t *drift)
+{
+	struct error err = ERROR_INIT;
+	pid_t supervisor, target;
+	const char *health;
+	struct client *c;
+
+	target_pids(d, a->id, &supervisor, &target);
+	json_object_set_new(o, "supervisor_pid", json_integer(supervisor));
+	json_object_set_new(o, "target_pid", json_integer(target));
+	if (!supervisor)
+		problem(drift,
+			"the target's supervisor does not run: the next verb that uses %s "
+			"starts it",
+			a->id);
+	else if (!target)
+		problem(drift, "the target died and waits for its next start");
+	check_backing(a, drift);
+	if (target_connect(d, a, &c, &err) < 0) {
+		problem(drift, "%s", err.text);
+		return "down";
+	}
+	health = check_served(d, c, a, list, n, o, drift);
+	client_destroy(c);
+	return health;
+}
+
+static json_t *status_of(struct driver *d, const struct accelerator *a, const char **health,
+			 struct error *err)
+{
+	json_t *o = accelerator_json(a), *drift = json_array(), *attached = json_array();
+	struct attachment *list;
+	ssize_t n = state_attachments(d->state, a->id, &list, err);
+	struct target_paths paths;
+
+	for (ssize_t i = 0; i < n; i++)
+		json_array_append_new(attached, attachment_json(&list[i]));
+	*health = check_target(d, a, list, n, o, drift);
+	free(list);
+	if (target_paths(d, a->id, &paths, NULL) == 0)
+		json_object_set_new(o, "socket", json_string(paths.sock));
+	json_object_set_new(o, "health", json_string(*health));
+	json_object_set_new(o, "drift", drift);
+	json_object_set_new(o, "attachments", attached);
+	return o;
+}
+
+static const char *worse(const char *a, const char *b)
+{
+	static const char *const order[] = { "down", "degraded", "ok" };
+
+	for (size_t i = 0; i < 3; i++) {
+		if (!strcmp(a, order[i]) || !strcmp(b, order[i]))
+			return order[i];
+	}
+	return a;
+}
+
+static int add_interrupted(struct driver *d, json_t *answer, struct error *err)
+{
+	struct intent *i = malloc(sizeof(*i));
+	int rc = i ? intent_open(d->state, i, err) : error_set(err, -ENOMEM, "out of memory");
+
+	if (rc == 0)
+		json_object_set_new(answer, "interrupted",
+				    json_pack("{s:s, s:s, s:i}", "verb", i->verb, "object",
+					      i->object, "step", i->step));
+	free(i);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int add_all(struct driver *d, const char *id, json_t *answer, struct error *err)
+{
+	json_t *list = json_array();
+	struct accelerator *rows = NULL;
+	const char *health = "ok", *one;
+	bool found = false;
+	ssize_t n = state_accelerators(d->state, &rows, err);
+
+	for (ssize_t i = 0; i < n; i++) {
+		if (id && strcmp(rows[i].id, id) != 0)
+			continue;
+		found = true;
+		json_array_append_new(list, status_of(d, &rows[i], &one, err));
+		health = worse(health, one);
+	}
+	free(rows);
+	json_object_set_new(answer, "health", json_string(health));
+	json_object_set_new(answer, "accelerators", list);
+	if (n < 0 || !id || found)
+		return n < 0 ? (int)n : 0;
+	return error_set(err, -ENOENT, "no accelerator \"%s\" is installed", id);
+}
+
+int verb_status(struct driver *d, const json_t *request, json_t **answer, struct error *err)
+{
+	static const char *const names[] = { "id", NULL };
+	const char *id = request_text(request, "id", err);
+	int rc = err->code ? err->code : request_check(request, names, err);
+
+	if (rc < 0)
+		return rc;
+	driver_begin(d, "status");
+	driver_step(d, "ask the targets", 1, 1);
+	rc = driver_state(d, DRIVER_STATE_READ, err);
+	*answer = json_pack("{s:s}", "state_dir", d->dir);
+	if (rc == -ENOENT && !id) {
+		json_object_set_new(*answer, "health", json_string("ok"));
+		json_object_set_new(*answer, "accelerators", json_array());
+		rc = 0;
+	} else if (rc == -ENOENT) {
+		error_set(err, rc, "no accelerator \"%s\" is installed", id);
+	} else if (rc == 0) {
+		rc = add_all(d, id, *answer, err);
+		if (rc == 0)
+			rc = add_interrupted(d, *answer, err);
+	}
+	driver_end(d);
+	if (rc < 0) {
+		json_decref(*answer);
+		*answer = NULL;
+	}
+	return rc;
+}
