@@ -168,6 +168,16 @@ static struct fiber *fiber_alloc(void)
 	return f;
 }
 
+/* getcontext() "may return twice": with nothing else around it no variable can suffer. */
+static __attribute__((noinline)) void context_prepare(struct fiber *f)
+{
+	getcontext(&f->context);
+	f->context.uc_stack.ss_sp = f->stack;
+	f->context.uc_stack.ss_size = FIBER_STACK_BYTES;
+	f->context.uc_link = NULL;
+	makecontext(&f->context, fiber_main, 0);
+}
+
 int fiber_start(void (*fn)(void *arg), void *arg)
 {
 	struct fiber *f = fiber_alloc();
@@ -179,11 +189,7 @@ int fiber_start(void (*fn)(void *arg), void *arg)
 	f->ended = false;
 	f->next = NULL;
 	f->fake_stack = NULL;
-	getcontext(&f->context);
-	f->context.uc_stack.ss_sp = f->stack;
-	f->context.uc_stack.ss_size = FIBER_STACK_BYTES;
-	f->context.uc_link = NULL;
-	makecontext(&f->context, fiber_main, 0);
+	context_prepare(f);
 #if FIBER_TSAN
 	f->tsan = __tsan_create_fiber(0);
 #endif

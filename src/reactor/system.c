@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/cpuset.h"
+#include "reactor/fiber.h"
 #include "reactor/internal.h"
 
 LOG_FLAG_DEFINE(reactor);
@@ -169,6 +170,7 @@ static void *reactor_thread(void *arg)
 
 	reactor_begin(r);
 	reactor_loop(r);
+	fiber_fini();
 	return NULL;
 }
 
@@ -246,6 +248,7 @@ void reactor_system_run(void (*start)(void *arg), void *arg)
 	reactor_begin(r);
 	start(arg);
 	reactor_loop(r);
+	fiber_fini();
 	reactor_current = NULL;
 	core_plan_unpin(&reactor_system.plan);
 }
