@@ -285,10 +285,15 @@ struct bdev_iostat {
 /**
  * struct bdev_iostat_get - the sum over all reactors
  * @per_reactor: with room for reactor_count() entries, or NULL
- * @reset: all, only maxima and minima, or nothing afterwards
+ * @reset: afterwards: nothing, all, only maxima and minima, or only errors
  * @done: later, on reactor 0
  */
-enum bdev_iostat_reset { BDEV_IOSTAT_KEEP, BDEV_IOSTAT_RESET_ALL, BDEV_IOSTAT_RESET_MAXMIN };
+enum bdev_iostat_reset {
+	BDEV_IOSTAT_KEEP,
+	BDEV_IOSTAT_RESET_ALL,
+	BDEV_IOSTAT_RESET_MAXMIN,
+	BDEV_IOSTAT_RESET_ERRORS,
+};
 struct bdev_iostat_get {
 	struct bdev *bdev; /* kept alive by a descriptor of the caller's */
 	enum bdev_iostat_reset reset;

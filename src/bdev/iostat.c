@@ -46,6 +46,8 @@ static void reset(struct bdev_iostat *s, enum bdev_iostat_reset how)
 {
 	if (how == BDEV_IOSTAT_RESET_ALL)
 		memset(s, 0, sizeof(*s));
+	if (how == BDEV_IOSTAT_RESET_ERRORS)
+		s->errors = 0;
 	if (how != BDEV_IOSTAT_RESET_MAXMIN)
 		return;
 	s->max_read_ticks = s->max_write_ticks = s->max_unmap_ticks = 0;
