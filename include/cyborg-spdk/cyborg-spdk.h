@@ -126,8 +126,8 @@ CYBORG_SPDK_API int cyborg_spdk_install(struct cyborg_spdk *h, const char *reque
  * cyborg_spdk_attach() - export to an instance and prove the data path
  *
  * Request: "instance", "host" (NQN), "accelerator" (default: the only one that is free), "listen"
- * ("ADDR[:PORT]", default loopback), "size" (bytes; must be the backing's). The answer's
- * "connection" is in os-brick's form.
+ * ("ADDR[:PORT]", default loopback), "size" (bytes; must be the backing's). The answer is in
+ * os-brick's form ("driver_volume_type", "data") with further members beside.
  */
 CYBORG_SPDK_API int cyborg_spdk_attach(struct cyborg_spdk *h, const char *request, char **answer);
 /**

@@ -72,6 +72,8 @@ bool request_flag(const json_t *request, const char *name, struct error *err);
 /** request_u64() - a non-negative integer, or @otherwise when the member is not there */
 uint64_t request_u64(const json_t *request, const char *name, uint64_t otherwise,
 		     struct error *err);
+/** check_type() - the request's "type", when it has one, is one that can be installed */
+int check_type(const json_t *request, struct error *err);
 /** check_id() - an accelerator's id: 1 to 48 letters, digits, '.', '_', '-', none first */
 int check_id(const char *id, struct error *err);
 /** check_instance() - 1 to 128 of the same and ':' */

@@ -195,3 +195,12 @@ int parse_listen(const char *text, struct attachment *out, struct error *err)
 	out->port = (uint16_t)port;
 	return address_check(text, out, err);
 }
+
+int check_type(const json_t *request, struct error *err)
+{
+	const char *type = request_text(request, "type", err);
+
+	if (!type || !strcmp(type, "nvmf"))
+		return err->code;
+	return error_set(err, -EINVAL, "type \"%.50s\" is not supported: nvmf is", type);
+}

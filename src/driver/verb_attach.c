@@ -306,12 +306,15 @@ static int finish(struct verb_run *v, struct error *err)
 {
 	char command[2 * STATE_NQN_SIZE + 160];
 	struct attachment a;
+	json_t *connection;
 
 	(void)err;
 	verb_attachment(v, &a);
 	attachment_command(&a, command, sizeof(command));
 	json_object_set_new(v->answer, "attachment", attachment_json(&a));
-	json_object_set_new(v->answer, "connection", attachment_connection(&a));
+	connection = attachment_connection(&a);
+	json_object_update(v->answer, connection);
+	json_decref(connection);
 	json_object_set_new(v->answer, "command", json_string(command));
 	return 0;
 }

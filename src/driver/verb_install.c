@@ -208,15 +208,12 @@ static int plan_arguments(struct accelerator *a, const json_t *request, struct e
 static int plan_identity(struct accelerator *a, const json_t *request, struct error *err)
 {
 	const char *id = request_text(request, "id", err);
-	const char *type = request_text(request, "type", err);
 	struct uuid uuid;
 
-	if (err->code)
+	if (err->code || check_type(request, err) < 0)
 		return err->code;
 	if (!id)
 		return error_set(err, -EINVAL, "install needs an id for the accelerator");
-	if (type && strcmp(type, "nvmf") != 0)
-		return error_set(err, -EINVAL, "type \"%s\" is not supported: nvmf is", type);
 	if (check_id(id, err) < 0)
 		return err->code;
 	snprintf(a->id, sizeof(a->id), "%s", id);

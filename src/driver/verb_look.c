@@ -103,11 +103,13 @@ static int devices_json(struct driver *d, json_t **out, struct error *err)
 
 int verb_discover(struct driver *d, const json_t *request, json_t **answer, struct error *err)
 {
-	static const char *const names[] = { NULL };
+	static const char *const names[] = { "type", NULL };
 	struct probe_node node;
 	json_t *devices;
 	int rc = request_check(request, names, err);
 
+	if (rc == 0)
+		rc = check_type(request, err);
 	if (rc == 0)
 		rc = probe_node(d->probe, &node);
 	if (rc < 0)
@@ -261,6 +263,8 @@ int verb_list(struct driver *d, const json_t *request, json_t **answer, struct e
 	const char *scenario = request_text(request, "scenario", err);
 	int rc = err->code ? err->code : request_check(request, names, err);
 
+	if (rc == 0)
+		rc = check_type(request, err);
 	if (rc < 0)
 		return rc;
 	if (!scenario)

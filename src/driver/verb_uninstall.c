@@ -34,6 +34,8 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	struct accelerator a;
 	int rc = err->code ? err->code : request_check(request, names, err);
 
+	if (rc == 0)
+		rc = check_type(request, err);
 	if (rc == 0 && !id)
 		rc = error_set(err, -EINVAL, "uninstall needs the accelerator's id");
 	if (rc == 0)

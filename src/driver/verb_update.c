@@ -71,6 +71,8 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	int rc = err->code ? err->code : request_check(request, names, err);
 
 	if (rc == 0)
+		rc = check_type(request, err);
+	if (rc == 0)
 		rc = only_accelerator(v->d, id, &a, err);
 	if (rc == 0)
 		rc = choose_kit(v->d, target, &kit, err);

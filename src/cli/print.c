@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers for a person.
+ *
+ * Threading: one thread.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define SIZE_TEXT 24
+
+static const char *text(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s ? s : "";
+}
+
+static int64_t number(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+static bool flag(const json_t *o, const char *name)
+{
+	return json_is_true(json_object_get(o, name));
+}
+
+static const char *size_text(int64_t bytes, char out[static SIZE_TEXT])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 1024 && unit < 5) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(out, SIZE_TEXT, value == (double)(int64_t)value ? "%.0f %s" : "%.1f %s", value,
+		 units[unit]);
+	return out;
+}
+
+static void print_devices(const json_t *list, bool ranked)
+{
+	static const char *const heads[] = { "DEVICE", "KIND", "SIZE", "SERIAL", "SPDK", "WHY" };
+	struct table *t = table_create(6, heads);
+	char size[SIZE_TEXT], why[600];
+	json_t *d;
+	size_t i;
+
+	(void)ranked;
+	json_array_foreach ((json_t *)list, i, d) {
+		const char *verdict = text(d, "verdict");
+
+		snprintf(why, sizeof(why), "%s%s%s", text(d, "reason"),
+			 text(d, "remedy")[0] ? "; " : "", text(d, "remedy"));
+		table_add(t, (const char *const[]){
+				     text(d, "path"), text(d, "kind"),
+				     size_text(number(d, "size"), size), text(d, "serial"),
+				     flag(d, "eligible")	      ? "yes"
+				     : !strcmp(verdict, "holds-data") ? "forced"
+								      : "no",
+				     flag(d, "eligible") && !why[0] ? "unused and empty" : why });
+	}
+	table_print(t);
+	table_destroy(t);
+}
+
+static void print_node(const json_t *n)
+{
+	json_t *pages = json_object_get(n, "hugepages"), *h, *nvme = json_object_get(n, "nvme");
+	char size[SIZE_TEXT];
+	size_t i;
+
+	printf("node %s, Linux %s: %" PRId64 " cores, %" PRId64 " NUMA node%s, %s of memory\n",
+	       text(n, "hostname"), text(n, "kernel"), number(n, "cpus"), number(n, "numa_nodes"),
+	       number(n, "numa_nodes") == 1 ? "" : "s", size_text(number(n, "memory"), size));
+	printf("io_uring: %s%s%s\n",
+	       flag(n, "io_uring") ? "allowed" : "not allowed: ", text(n, "io_uring_reason"), "");
+	printf("IOMMU: %s, vfio-pci: %s\n", flag(n, "iommu") ? "yes" : "no",
+	       flag(n, "vfio") ? "loaded" : "not loaded");
+	json_array_foreach (pages, i, h) {
+		if (number(h, "total"))
+			printf("hugepages of %s: %" PRId64 " of %" PRId64
+			       " free (NUMA node %" PRId64 ")\n",
+			       size_text(number(h, "page_size"), size), number(h, "free"),
+			       number(h, "total"), number(h, "numa_node"));
+	}
+	json_array_foreach (nvme, i, h)
+		printf("NVMe %s: %s %s, driver %s, NUMA node %" PRId64 "\n", text(h, "address"),
+		       text(h, "model"), text(h, "serial"),
+		       text(h, "driver")[0] ? text(h, "driver") : "none", number(h, "numa_node"));
+}
+
+static void print_kits(const json_t *list)
+{
+	static const char *const heads[] = { "KIT", "KIND", "VERSION" };
+	struct table *t = table_create(3, heads);
+	json_t *k;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, k)
+		table_add(t, (const char *const[]){ text(k, "path"), text(k, "kind"),
+						    text(k, "version") });
+	table_print(t);
+	table_destroy(t);
+}
+
+static void print_targets(const json_t *list)
+{
+	static const char *const heads[] = { "TARGET", "PID", "KIND", "VERSION" };
+	struct table *t = table_create(4, heads);
+	char pid[16];
+	json_t *o;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, o) {
+		snprintf(pid, sizeof(pid), "%" PRId64, number(o, "pid"));
+		table_add(t, (const char *const[]){ text(o, "socket"), pid, text(o, "kind"),
+						    flag(o, "answers") ? text(o, "version")
+								       : text(o, "error") });
+	}
+	table_print(t);
+	table_destroy(t);
+}
+
+void print_discover(const json_t *answer)
+{
+	print_node(json_object_get(answer, "node"));
+	puts("");
+	print_devices(json_object_get(answer, "devices"), false);
+	puts("");
+	print_kits(json_object_get(answer, "kits"));
+	puts("");
+	print_targets(json_object_get(answer, "targets"));
+}
+
+static void print_ceph(const json_t *list)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, c)
+		printf("%-4s%s\n", flag(c, "eligible") ? "yes" : "no", text(c, "reason"));
+}
+
+void print_list(const json_t *answer)
+{
+	json_t *installed = json_object_get(answer, "accelerators"), *a;
+	const json_t *candidates = json_object_get(answer, "candidates");
+	char size[SIZE_TEXT];
+	size_t i;
+
+	if (!strcmp(text(answer, "scenario"), "ceph"))
+		print_ceph(candidates);
+	else
+		print_devices(candidates, true);
+	if (text(answer, "note")[0])
+		printf("%s\n", text(answer, "note"));
+	json_array_foreach (installed, i, a) {
+		if (i == 0)
+			puts("");
+		printf("installed: %s on %s, %s\n", text(a, "id"),
+		       text(a, "backing")[0] ? text(a, "backing") : "memory",
+		       size_text(number(a, "size"), size));
+	}
+}
+
+void print_steps(const json_t *answer)
+{
+	json_t *s;
+	size_t i;
+
+	puts("nothing was changed; these steps would be taken:");
+	json_array_foreach (json_object_get(answer, "steps"), i, s)
+		printf("  %zu. %s\n", i + 1, text(s, "title"));
+}
+
+void print_install(const json_t *answer)
+{
+	const json_t *a = json_object_get(answer, "accelerator");
+	char size[SIZE_TEXT];
+
+	printf("accelerator %s is installed: %s on %s\n", text(a, "id"),
+	       size_text(number(a, "size"), size),
+	       text(a, "backing")[0] ? text(a, "backing") : "memory (its content does not last)");
+	printf("  target      %s (%s)\n", text(a, "target"), text(a, "version"));
+	printf("  supervised  by %s\n", text(answer, "supervisor"));
+	printf("  socket      %s\n  log         %s\n", text(answer, "socket"), text(answer, "log"));
+}
+
+void print_attach(const json_t *answer)
+{
+	const json_t *a = json_object_get(answer, "attachment");
+	char size[SIZE_TEXT];
+
+	printf("instance %s is attached to accelerator %s: %s\n", text(a, "instance"),
+	       text(a, "accelerator"), size_text(number(a, "size"), size));
+	printf("  subsystem  %s\n  namespace  %" PRId64 ", UUID %s\n  serial     %s\n",
+	       text(a, "nqn"), number(a, "nsid"), text(a, "uuid"), text(a, "serial"));
+	printf("  reached    TCP, %s port %" PRId64 ", only by host %s\n", text(a, "address"),
+	       number(a, "port"), text(a, "host"));
+	printf("  proved     connected as that host and identified it, %.1f ms\n",
+	       (double)number(answer, "proof_ns") / 1e6);
+	printf("connect with:\n  %s\n", text(answer, "command"));
+}
+
+void print_detach(const json_t *answer)
+{
+	const json_t *a = json_object_get(answer, "detached");
+
+	printf("instance %s is detached from accelerator %s\n", text(a, "instance"),
+	       text(a, "accelerator"));
+}
+
+void print_update(const json_t *answer)
+{
+	const json_t *a = json_object_get(answer, "accelerator");
+
+	printf("accelerator %s is updated\n  from   %s (%s)\n  to     %s (%s)\n", text(a, "id"),
+	       text(answer, "old_target"), text(answer, "old_version"), text(a, "target"),
+	       text(a, "version"));
+	printf("  stall  I/O stood still for at most %.0f ms\n",
+	       (double)number(answer, "stall_ns") / 1e6);
+}
+
+void print_uninstall(const json_t *answer)
+{
+	const json_t *a = json_object_get(answer, "uninstalled");
+
+	printf("accelerator %s is uninstalled\n", text(a, "id"));
+}
+
+static void print_accelerator_status(const json_t *a)
+{
+	json_t *list = json_object_get(a, "attachments"), *o;
+	char size[SIZE_TEXT];
+	size_t i;
+
+	printf("%s: %s, %s on %s, target pid %" PRId64 " (%s)\n", text(a, "id"), text(a, "health"),
+	       size_text(number(a, "size"), size),
+	       text(a, "backing")[0] ? text(a, "backing") : "memory", number(a, "target_pid"),
+	       text(a, "running_version")[0] ? text(a, "running_version") : text(a, "version"));
+	json_array_foreach (list, i, o)
+		printf("  instance %s: %s port %" PRId64 ", host %s\n", text(o, "instance"),
+		       text(o, "address"), number(o, "port"), text(o, "host"));
+	json_array_foreach (json_object_get(a, "drift"), i, o)
+		printf("  ! %s\n", json_string_value(o));
+}
+
+void print_status(const json_t *answer)
+{
+	json_t *list = json_object_get(answer, "accelerators"), *a;
+	const json_t *interrupted = json_object_get(answer, "interrupted");
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		printf("no accelerator is installed (state directory %s)\n",
+		       text(answer, "state_dir"));
+	json_array_foreach (list, i, a)
+		print_accelerator_status(a);
+	if (interrupted)
+		printf("! %s of %s was interrupted: the next verb completes or undoes it\n",
+		       text(interrupted, "verb"), text(interrupted, "object"));
+}
