@@ -9,6 +9,8 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -93,11 +95,28 @@ static void tell_end(struct net_stream *s)
 		s->ops->closed(s, s->user, s->end_reason);
 }
 
+/*
+ * An end of stream may be a reset whose errno somebody else has already got: a send, or the first
+ * part of a receive with MSG_WAITALL. The connection's state knows.
+ */
+static int end_of_stream(const struct net_stream *s)
+{
+	struct tcp_info info = { .tcpi_state = 0 };
+	socklen_t len = sizeof(info);
+
+	if (s->send_error)
+		return s->send_error;
+	if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	    info.tcpi_state == TCP_CLOSE)
+		return -ECONNRESET;
+	return 0;
+}
+
 void stream_end(struct net_stream *s, int reason)
 {
 	if (!s->ended) {
 		s->ended = true;
-		s->end_reason = reason ? reason : s->send_error;
+		s->end_reason = reason ? reason : end_of_stream(s);
 	}
 	stream_step_later(s);
 }
