@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of methods offer each other; only for this room.
+ *
+ * Threading: reactor 0.
+ */
+#ifndef RPC_AREAS_H
+#define RPC_AREAS_H
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "rpc/rpc.h"
+
+extern struct rpc_area rpc_area_framework;
+extern struct rpc_area rpc_area_reactors;
+extern struct rpc_area rpc_area_log;
+extern struct rpc_area rpc_area_notify;
+extern struct rpc_area rpc_area_bdev;
+extern struct rpc_area rpc_area_bdev_modules;
+extern struct rpc_area rpc_area_bdev_iostat;
+extern struct rpc_area rpc_area_tuning;
+extern struct rpc_area rpc_area_nvmf_target;
+extern struct rpc_area rpc_area_nvmf_transport;
+extern struct rpc_area rpc_area_nvmf_subsystem;
+extern struct rpc_area rpc_area_nvmf_access;
+
+/* Of what follows the state of bdevs. */
+void rpc_notify_start(void);
+void rpc_notify_fini(void);
+void rpc_bdev_start(void);
+void rpc_bdev_fini(void);
+/** rpc_bdev_waits_end() - answer every bdev_get_bdevs that waits for a bdev */
+void rpc_bdev_waits_end(void);
+/** rpc_tuning_save_bdev(), rpc_tuning_save_iobuf() - append what was set */
+void rpc_tuning_save_bdev(json_t *array);
+void rpc_tuning_save_iobuf(json_t *array);
+void rpc_tuning_save_scheduler(json_t *array);
+/** rpc_engine_start() - what framework_start_init makes */
+int rpc_engine_start(struct error *err);
+/** rpc_nvmf_start() - make the default target, as the start-up methods asked for it */
+int rpc_nvmf_start(struct error *err);
+/** rpc_nvmf_save() - append what was asked for at start, and all that was made since */
+void rpc_nvmf_save(json_t *array);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine as a whole: its areas of methods, and its subsystems in the order in which a
+ * configuration loads.
+ *
+ * Threading: reactor 0.
+ */
+#include "bdev/module.h"
+#include "rpc/areas.h"
+#ifdef RPC_HAS_NVMF
+#include "nvmf/nvmf.h"
+#endif
+#include "rpc/framework.h"
+
+void rpc_engine_register(void)
+{
+	static struct rpc_area *const areas[] = {
+		&rpc_area_framework,   &rpc_area_reactors,	 &rpc_area_log,
+		&rpc_area_notify,      &rpc_area_tuning,	 &rpc_area_bdev,
+		&rpc_area_bdev_iostat, &rpc_area_bdev_modules,
+#ifdef RPC_HAS_NVMF
+		&rpc_area_nvmf_target, &rpc_area_nvmf_transport, &rpc_area_nvmf_subsystem,
+		&rpc_area_nvmf_access,
+#endif
+	};
+
+	for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++)
+		rpc_area_add(areas[i]);
+	rpc_notify_start();
+	rpc_bdev_start();
+}
+
+void rpc_engine_unregister(void)
+{
+	rpc_bdev_fini();
+	rpc_notify_fini();
+	rpc_methods_free();
+}
+
+/* SPDK 26.05 ends the bdevs of a configuration with this, so that what stands on them is there. */
+static void save_bdev(json_t *array)
+{
+	rpc_tuning_save_bdev(array);
+	bdev_save_config(array);
+	json_array_append_new(array, json_pack("{s:s}", "method", "bdev_wait_for_examine"));
+}
+
+const struct framework_subsystem *framework_subsystems(void)
+{
+	static const char *const nothing[] = { NULL };
+	static const char *const of_bdev[] = { "iobuf", NULL };
+	static const struct framework_subsystem subsystems[] = {
+		{ "scheduler", nothing, rpc_tuning_save_scheduler },
+		{ "iobuf", nothing, rpc_tuning_save_iobuf },
+		{ "bdev", of_bdev, save_bdev },
+#ifdef RPC_HAS_NVMF
+		{ "nvmf", of_nvmf, rpc_nvmf_save },
+#endif
+		{ NULL, NULL, NULL },
+	};
+
+	return subsystems;
+}
+
+int rpc_engine_start(struct error *err)
+{
+#ifdef RPC_HAS_NVMF
+	return rpc_nvmf_start(err);
+#else
+	(void)err;
+	return 0;
+#endif
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Taking the engine down: hosts first, then targets, then bdevs, the last made first.
+ *
+ * Threading: reactor 0.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "bdev/module.h"
+#ifdef RPC_HAS_NVMF
+#include "nvmf/nvmf.h"
+#endif
+#include "rpc/areas.h"
+#include "rpc/framework.h"
+
+static struct {
+	uint32_t drain_ms;
+	void (*done)(void *arg);
+	void *arg;
+} stopping;
+
+static void unregister_next(void);
+
+static void unregistered(void *arg, int result)
+{
+	(void)arg;
+	(void)result;
+	unregister_next();
+}
+
+/* One that goes already ends by itself; whoever asked for it is answered. */
+static struct bdev *last_that_stays(void)
+{
+	struct bdev *last = NULL;
+
+	for (struct bdev *b = bdev_first(); b; b = bdev_next(b))
+		last = b;
+	return last;
+}
+
+static void look_again(struct reactor_timer *timer)
+{
+	(void)timer;
+	unregister_next();
+}
+
+static void unregister_next(void)
+{
+	static struct reactor_timer again = { .fn = look_again };
+	struct bdev *bdev = last_that_stays();
+
+	if (!bdev)
+		stopping.done(stopping.arg);
+	else if (bdev_unregister(bdev, unregistered, NULL) < 0)
+		reactor_timer_start(&again, 1000000);
+}
+
+#ifdef RPC_HAS_NVMF
+static void destroy_next(void);
+
+static void destroyed(void *arg, int result, const struct error *err)
+{
+	(void)arg;
+	if (result < 0)
+		log_error("NVMe-oF target: cannot go: %s", err->text);
+	destroy_next();
+}
+
+static void destroy_next(void)
+{
+	struct nvmf_target *tgt = nvmf_target_first();
+
+	if (tgt)
+		nvmf_target_destroy(tgt, destroyed, NULL);
+	else
+		unregister_next();
+}
+
+static void drain_next(struct nvmf_target *tgt);
+
+static void drained(void *arg, int result, const struct error *err)
+{
+	struct nvmf_target *tgt = arg;
+
+	if (result < 0)
+		log_warning("NVMe-oF target %s: %s", nvmf_target_name(tgt), err->text);
+	drain_next(nvmf_target_next(tgt));
+}
+
+static void drain_next(struct nvmf_target *tgt)
+{
+	if (tgt)
+		nvmf_target_drain(tgt, stopping.drain_ms, drained, tgt);
+	else
+		destroy_next();
+}
+#endif
+
+void rpc_engine_stop(uint32_t drain_ms, void (*done)(void *arg), void *arg)
+{
+	stopping.drain_ms = drain_ms;
+	stopping.done = done;
+	stopping.arg = arg;
+#ifdef RPC_HAS_NVMF
+	drain_next(nvmf_target_first());
+#else
+	unregister_next();
+#endif
+}
