@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state: rows, journal, lock, schema.
+ *
+ * Threading: one thread, and a child that holds the lock.
+ */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "driver/state.h"
+
+struct box {
+	char dir[64];
+	struct state *s;
+	struct error err;
+};
+
+static int setup(void **state)
+{
+	static struct box b;
+
+	memset(&b, 0, sizeof(b));
+	snprintf(b.dir, sizeof(b.dir), "/tmp/cs-state-XXXXXX");
+	assert_non_null(mkdtemp(b.dir));
+	assert_int_equal(state_open(b.dir, true, &b.s, &b.err), 0);
+	*state = &b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const files[] = { "state.db", "state.db-wal", "state.db-shm", "lock" };
+	struct box *b = *state;
+	char path[128];
+
+	state_close(b->s);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", b->dir, files[i]);
+		unlink(path);
+	}
+	rmdir(b->dir);
+	return 0;
+}
+
+static void reopen(struct box *b)
+{
+	state_close(b->s);
+	assert_int_equal(state_open(b->dir, true, &b->s, &b->err), 0);
+}
+
+static struct accelerator make_accelerator(const char *id)
+{
+	struct accelerator a = { .made = true, .size = UINT64_C(1) << 45, .block_size = 4096 };
+
+	snprintf(a.id, sizeof(a.id), "%s", id);
+	snprintf(a.path, sizeof(a.path), "/srv/it's \"quoted\"");
+	snprintf(a.uuid, sizeof(a.uuid), "2f5b4a53-0f6d-4a3c-8c32-b2b9a4b6b60b");
+	return a;
+}
+
+static void test_accelerator_comes_back(void **state)
+{
+	struct box *b = *state;
+	struct accelerator a = make_accelerator("x"), got, *all;
+
+	assert_int_equal(state_put_accelerator(b->s, &a, &b->err), 0);
+	reopen(b);
+	assert_int_equal(state_accelerator(b->s, "x", &got, &b->err), 0);
+	assert_memory_equal(&a, &got, sizeof(a));
+	assert_int_equal(state_accelerator(b->s, "y", &got, &b->err), -ENOENT);
+	assert_int_equal(state_accelerators(b->s, &all, &b->err), 1);
+	free(all);
+	assert_int_equal(state_drop_accelerator(b->s, "x", &b->err), 0);
+	assert_int_equal(state_drop_accelerator(b->s, "x", &b->err), 0);
+	assert_int_equal(state_accelerator(b->s, "x", &got, &b->err), -ENOENT);
+}
+
+static void test_attachment_comes_back(void **state)
+{
+	struct box *b = *state;
+	struct accelerator acc = make_accelerator("x");
+	struct attachment a = { .nsid = 1, .port = 4420, .size = 1 << 20 }, got, *all;
+
+	snprintf(a.instance, sizeof(a.instance), "vm-1");
+	snprintf(a.accelerator, sizeof(a.accelerator), "x");
+	assert_int_equal(state_put_accelerator(b->s, &acc, &b->err), 0);
+	assert_int_equal(state_put_attachment(b->s, &a, &b->err), 0);
+	assert_int_equal(state_put_attachment(b->s, &a, &b->err), 0);
+	reopen(b);
+	assert_int_equal(state_attachment(b->s, "vm-1", &got, &b->err), 0);
+	assert_memory_equal(&a, &got, sizeof(a));
+	assert_int_equal(state_attachments(b->s, "x", &all, &b->err), 1);
+	free(all);
+	assert_int_equal(state_attachments(b->s, "other", &all, &b->err), 0);
+	free(all);
+	assert_int_equal(state_attachments(b->s, NULL, &all, &b->err), 1);
+	free(all);
+}
+
+static void test_accelerator_with_attachments_stays(void **state)
+{
+	struct box *b = *state;
+	struct accelerator acc = make_accelerator("x");
+	struct attachment a = { .nsid = 1 };
+
+	snprintf(a.instance, sizeof(a.instance), "vm-1");
+	snprintf(a.accelerator, sizeof(a.accelerator), "x");
+	assert_int_equal(state_put_attachment(b->s, &a, &b->err), -EIO);
+	assert_int_equal(state_put_accelerator(b->s, &acc, &b->err), 0);
+	assert_int_equal(state_put_attachment(b->s, &a, &b->err), 0);
+	assert_int_equal(state_put_accelerator(b->s, &acc, &b->err), 0);
+	assert_int_equal(state_drop_accelerator(b->s, "x", &b->err), -EIO);
+}
+
+static void test_journal_finds_the_interrupted(void **state)
+{
+	struct box *b = *state;
+	struct intent *i = calloc(1, sizeof(*i)), *got = calloc(1, sizeof(*got));
+
+	assert_int_equal(intent_open(b->s, got, &b->err), -ENOENT);
+	snprintf(i->verb, sizeof(i->verb), "attach");
+	snprintf(i->object, sizeof(i->object), "vm-1");
+	snprintf(i->argument, sizeof(i->argument), "{\"a\":1}");
+	assert_int_equal(intent_begin(b->s, i, &b->err), 0);
+	assert_int_equal(intent_step(b->s, i, 2, &b->err), 0);
+	reopen(b);
+	assert_int_equal(intent_open(b->s, got, &b->err), 0);
+	assert_string_equal(got->verb, "attach");
+	assert_string_equal(got->argument, "{\"a\":1}");
+	assert_int_equal(got->step, 2);
+	assert_int_equal(intent_end(b->s, got, "undone", &b->err), 0);
+	assert_int_equal(intent_open(b->s, got, &b->err), -ENOENT);
+	free(i);
+	free(got);
+}
+
+static void test_node_uuid_is_stable(void **state)
+{
+	struct box *b = *state;
+	struct uuid first, second;
+
+	state_node_uuid(b->s, &first);
+	assert_false(uuid_is_nil(&first));
+	reopen(b);
+	state_node_uuid(b->s, &second);
+	assert_true(uuid_equal(&first, &second));
+}
+
+static void test_newer_schema_is_refused(void **state)
+{
+	struct box *b = *state;
+	char path[128];
+	sqlite3 *db;
+
+	state_close(b->s);
+	b->s = NULL;
+	snprintf(path, sizeof(path), "%s/state.db", b->dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	sqlite3_exec(db, "PRAGMA user_version = 999", NULL, NULL, NULL);
+	sqlite3_close(db);
+	assert_int_equal(state_open(b->dir, true, &b->s, &b->err), -EPROTO);
+	assert_non_null(strstr(b->err.text, "schema 999"));
+}
+
+static void test_no_database_is_told(void **state)
+{
+	struct box *b = *state;
+	char path[128];
+	FILE *f;
+
+	state_close(b->s);
+	b->s = NULL;
+	snprintf(path, sizeof(path), "%s/state.db", b->dir);
+	f = fopen(path, "w");
+	for (int i = 0; i < 1000; i++)
+		fputs("this is no database. ", f);
+	fclose(f);
+	assert_true(state_open(b->dir, true, &b->s, &b->err) < 0);
+	assert_non_null(strstr(b->err.text, "not a database"));
+}
+
+static void test_trial_state_leaves_nothing(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct state *s;
+
+	(void)state;
+	assert_int_equal(state_open("/nonexistent/place", false, &s, &err), 0);
+	assert_int_equal(access("/nonexistent", F_OK), -1);
+	state_close(s);
+}
+
+static void test_lock_names_its_holder(void **state)
+{
+	struct box *b = *state;
+	int pipefd[2], fd;
+	char ready, pid_text[32];
+	pid_t pid;
+
+	assert_int_equal(pipe(pipefd), 0);
+	pid = fork();
+	if (pid == 0) {
+		fd = state_lock(b->dir, "install", 0, NULL);
+		if (fd >= 0 && write(pipefd[1], "r", 1) == 1)
+			pause();
+		_exit(0);
+	}
+	assert_int_equal(read(pipefd[0], &ready, 1), 1);
+	assert_int_equal(state_lock(b->dir, "attach", 0, &b->err), -EAGAIN);
+	snprintf(pid_text, sizeof(pid_text), "install (pid %d,", pid);
+	assert_non_null(strstr(b->err.text, pid_text));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	fd = state_lock(b->dir, "attach", 0, &b->err);
+	assert_true(fd >= 0);
+	close(fd);
+	close(pipefd[0]);
+	close(pipefd[1]);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_accelerator_comes_back),
+		T(test_attachment_comes_back),
+		T(test_accelerator_with_attachments_stays),
+		T(test_journal_finds_the_interrupted),
+		T(test_node_uuid_is_stable),
+		T(test_newer_schema_is_refused),
+		T(test_no_database_is_told),
+		T(test_trial_state_leaves_nothing),
+		T(test_lock_names_its_holder),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Block devices of a made-up node: each kind of use is refused in its own words.
+ *
+ * Threading: one thread.
+ */
+#include "tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "probe/probe.h"
+
+struct node {
+	char *root;
+	struct probe *probe;
+	struct probe_devices devices;
+};
+
+static int setup(void **state)
+{
+	static struct node n;
+
+	n.root = tree_make();
+	tree_disk(n.root, "sda", 0, "2097152\n");
+	n.probe = probe_create(n.root);
+	assert_non_null(n.probe);
+	*state = &n;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct node *n = *state;
+
+	probe_devices_fini(&n->devices);
+	probe_destroy(n->probe);
+	tree_remove(n->root);
+	return 0;
+}
+
+static const struct probe_device *look(struct node *n, const char *name)
+{
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(probe_devices(n->probe, &n->devices, &err), 0);
+	for (size_t i = 0; i < n->devices.count; i++) {
+		if (!strcmp(n->devices.items[i].name, name))
+			return &n->devices.items[i];
+	}
+	return NULL;
+}
+
+static void expect(struct node *n, const char *name, enum probe_verdict verdict,
+		   enum probe_reason reason, const char *word)
+{
+	const struct probe_device *d = look(n, name);
+	const struct probe_finding *f;
+
+	assert_non_null(d);
+	assert_int_equal(probe_device_verdict(d), verdict);
+	f = probe_device_reason(d);
+	assert_non_null(f);
+	assert_int_equal(f->reason, reason);
+	assert_non_null(strstr(f->text, word));
+	assert_true(strlen(f->remedy) > 0);
+}
+
+static void test_free_disk_tells_all(void **state)
+{
+	struct node *n = *state;
+	const struct probe_device *d;
+
+	tree_file(n->root, "sys/block/sda/device/model", "  QEMU HARDDISK   \n");
+	tree_file(n->root, "sys/block/sda/device/serial", "S3R1AL\n");
+	tree_file(n->root, "sys/block/sda/queue/logical_block_size", "4096\n");
+	tree_file(n->root, "sys/block/sda/queue/rotational", "1\n");
+	tree_file(n->root, "sys/block/sda/device/numa_node", "1\n");
+	tree_link(n->root, "sys/block/sda/device/driver", "../../bus/scsi/drivers/sd");
+	d = look(n, "sda");
+	assert_non_null(d);
+	assert_int_equal(probe_device_verdict(d), PROBE_FREE);
+	assert_null(probe_device_reason(d));
+	assert_string_equal(d->path, "/dev/sda");
+	assert_string_equal(d->model, "QEMU HARDDISK");
+	assert_string_equal(d->serial, "S3R1AL");
+	assert_string_equal(d->driver, "sd");
+	assert_int_equal(d->size, 1 << 30);
+	assert_int_equal(d->block_size, 4096);
+	assert_int_equal(d->numa_node, 1);
+	assert_true(d->rotational);
+}
+
+static void test_serial_is_never_empty(void **state)
+{
+	const struct probe_device *d = look(*state, "sda");
+
+	assert_non_null(d);
+	assert_string_equal(d->serial, "disk-8:0");
+}
+
+static void test_security_partitions_are_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/block/sda/sda1/partition", "1\n");
+	tree_file(n->root, "sys/block/sda/sda1/dev", "8:1\n");
+	tree_file(n->root, "sys/block/sda/sda1/size", "4096\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_PARTITIONS, "sda1");
+	probe_devices_fini(&n->devices);
+	assert_int_equal(probe_device_verdict(look(n, "sda1")), PROBE_FREE);
+	assert_string_equal(n->devices.items[1].kind, "partition");
+}
+
+static void test_security_mounted_in_another_namespace_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "proc/1/mountinfo", "22 1 254:0 / / rw - ext4 /dev/root rw\n");
+	tree_link(n->root, "proc/1/ns/mnt", "mnt:[1]");
+	tree_file(n->root, "proc/77/mountinfo",
+		  "30 1 8:0 / /data\\040base rw shared:1 master:2 - ext4 /dev/sda rw\n");
+	tree_link(n->root, "proc/77/ns/mnt", "mnt:[2]");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MOUNT, "/data base (seen by process 77)");
+}
+
+static void test_security_mount_source_counts_for_btrfs(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "proc/1/mountinfo", "30 1 0:44 / /b rw - btrfs /dev/sda rw\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MOUNT, "/b");
+}
+
+static void test_security_swap_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "proc/swaps",
+		  "Filename Type Size Used Priority\n/dev/sda partition 1024 0 -2\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_SWAP, "swap");
+}
+
+static void test_security_lvm_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/block/sda/holders/dm-3");
+	tree_file(n->root, "sys/block/dm-3/dm/uuid", "LVM-abcdef\n");
+	tree_file(n->root, "sys/block/dm-3/dm/name", "vg0-root\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_LVM, "vg0-root");
+}
+
+static void test_security_device_mapper_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/block/sda/holders/dm-0");
+	tree_file(n->root, "sys/block/dm-0/dm/uuid", "CRYPT-LUKS2-aa\n");
+	tree_file(n->root, "sys/block/dm-0/dm/name", "secret\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_DM, "secret");
+}
+
+static void test_security_md_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/block/sda/holders/md127");
+	tree_file(n->root, "sys/block/md127/md/level", "raid1\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MD, "md127 (raid1)");
+}
+
+static void test_security_other_holder_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/block/sda/holders/bcache0");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_HOLDER, "bcache0");
+}
+
+static void test_security_open_by_process_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "proc/4242/comm", "qemu-system-x86\n");
+	tree_link(n->root, "proc/4242/fd/7", "/dev/sda");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_OPEN, "process 4242 (qemu-system-x86)");
+}
+
+static void test_read_only_is_unfit(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/block/sda/ro", "1\n");
+	expect(n, "sda", PROBE_UNFIT, PROBE_REASON_READ_ONLY, "read-only");
+}
+
+static void test_tiny_is_unfit(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "sdb", 16, "8\n");
+	expect(n, "sdb", PROBE_UNFIT, PROBE_REASON_SIZE, "4096 bytes");
+}
+
+static void test_memory_disk_is_unfit(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "ram0", 32, "65536\n");
+	expect(n, "ram0", PROBE_UNFIT, PROBE_REASON_KIND, "memory");
+}
+
+static void test_use_weighs_more_than_unfitness(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/block/sda/ro", "1\n");
+	tree_file(n->root, "proc/1/mountinfo", "30 1 8:0 / /m rw - iso9660 /dev/sda ro\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MOUNT, "/m");
+	assert_int_equal(n->devices.items[0].finding_count, 2);
+}
+
+static void test_no_medium_is_left_out(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "loop0", 64, "0\n");
+	assert_null(look(n, "loop0"));
+}
+
+static void test_damaged_files_do_no_harm(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "sdc", 17, "99999999999999999999999\n");
+	tree_file(n->root, "sys/block/sdd/dev", "nonsense\n");
+	tree_file(n->root, "proc/1/mountinfo", "x\n - \n1 2 3:4\n\n30 1 8:0 / /m rw - \n");
+	tree_file(n->root, "proc/swaps", "\n\n");
+	assert_non_null(look(n, "sda"));
+	assert_int_equal(n->devices.count, 1);
+}
+
+static void test_json_is_whole(void **state)
+{
+	struct node *n = *state;
+	json_t *o;
+
+	tree_file(n->root, "sys/block/sda/device/model",
+		  "bad\xff"
+		  "bytes\n");
+	tree_file(n->root, "proc/swaps", "Filename\n/dev/sda partition\n");
+	look(n, "sda");
+	o = probe_device_json(&n->devices.items[0]);
+	assert_string_equal(json_string_value(json_object_get(o, "model")), "bad?bytes");
+	assert_true(json_is_false(json_object_get(o, "eligible")));
+	assert_string_equal(json_string_value(json_object_get(o, "verdict")), "in-use");
+	assert_int_equal(json_array_size(json_object_get(o, "findings")), 1);
+	json_decref(o);
+}
+
+static void test_no_sys_is_told(void **state)
+{
+	struct node *n = *state;
+	struct probe *p = probe_create("/nonexistent");
+	struct error err = ERROR_INIT;
+	struct probe_devices d;
+
+	(void)n;
+	assert_int_equal(probe_devices(p, &d, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "sysfs"));
+	probe_devices_fini(&d);
+	probe_destroy(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(test_free_disk_tells_all),
+		T(test_serial_is_never_empty),
+		T(test_security_partitions_are_refused),
+		T(test_security_mounted_in_another_namespace_is_refused),
+		T(test_security_mount_source_counts_for_btrfs),
+		T(test_security_swap_is_refused),
+		T(test_security_lvm_is_refused),
+		T(test_security_device_mapper_is_refused),
+		T(test_security_md_is_refused),
+		T(test_security_other_holder_is_refused),
+		T(test_security_open_by_process_is_refused),
+		T(test_read_only_is_unfit),
+		T(test_tiny_is_unfit),
+		T(test_memory_disk_is_unfit),
+		T(test_use_weighs_more_than_unfitness),
+		T(test_no_medium_is_left_out),
+		T(test_damaged_files_do_no_harm),
+		T(test_json_is_whole),
+		T(test_no_sys_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
