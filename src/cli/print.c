@@ -213,8 +213,8 @@ void print_detach(const json_t *answer)
 {
 	const json_t *a = json_object_get(answer, "detached");
 
-	printf("instance %s is detached from accelerator %s\n", text(a, "instance"),
-	       text(a, "accelerator"));
+	printf("instance %s %s detached from accelerator %s\n", text(a, "instance"),
+	       flag(answer, "already") ? "was already" : "is", text(a, "accelerator"));
 }
 
 void print_update(const json_t *answer)
@@ -232,7 +232,8 @@ void print_uninstall(const json_t *answer)
 {
 	const json_t *a = json_object_get(answer, "uninstalled");
 
-	printf("accelerator %s is uninstalled\n", text(a, "id"));
+	printf("accelerator %s %s uninstalled\n", text(a, "id"),
+	       flag(answer, "already") ? "was already" : "is");
 }
 
 static void print_accelerator_status(const json_t *a)

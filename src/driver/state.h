@@ -134,6 +134,9 @@ int intent_step(struct state *s, struct intent *i, int step, struct error *err);
 int intent_end(struct state *s, const struct intent *i, const char *outcome, struct error *err);
 /** intent_open() - the oldest verb that did not end; -ENOENT when all did */
 int intent_open(struct state *s, struct intent *out, struct error *err);
+/** intent_last_done() - the last @verb on @object that ended well; -ENOENT when there is none */
+int intent_last_done(struct state *s, const char *verb, const char *object, struct intent *out,
+		     struct error *err);
 
 /** state_node_uuid() - of this node and state directory: the root of all names */
 void state_node_uuid(const struct state *s, struct uuid *out);

@@ -16,6 +16,7 @@
 #include "driver/state_internal.h"
 
 #define LOCK_RETRY_US 5000
+#define JOURNAL_KEEP  INT64_C(10000) /* ended verbs */
 
 int intent_begin(struct state *s, struct intent *i, struct error *err)
 {
@@ -43,20 +44,24 @@ int intent_step(struct state *s, struct intent *i, int step, struct error *err)
 
 int intent_end(struct state *s, const struct intent *i, const char *outcome, struct error *err)
 {
+	int rc = state_run(s,
+			   state_prepare(s, err,
+					 "UPDATE journal SET outcome = ?, ended = unixepoch() "
+					 "WHERE seq = ?",
+					 "si", outcome, i->seq),
+			   err);
+
+	if (rc < 0 || i->seq <= JOURNAL_KEEP)
+		return rc;
 	return state_run(s,
 			 state_prepare(s, err,
-				       "UPDATE journal SET outcome = ?, ended = unixepoch() "
-				       "WHERE seq = ?",
-				       "si", outcome, i->seq),
+				       "DELETE FROM journal WHERE outcome <> 'open' AND seq <= ?",
+				       "i", i->seq - JOURNAL_KEEP),
 			 err);
 }
 
-int intent_open(struct state *s, struct intent *out, struct error *err)
+static int read_intent(struct state *s, sqlite3_stmt *q, struct intent *out, struct error *err)
 {
-	sqlite3_stmt *q = state_prepare(s, err,
-					"SELECT seq, verb, object, step, argument FROM journal "
-					"WHERE outcome = 'open' ORDER BY seq LIMIT 1",
-					"");
 	int rc = -ENOENT;
 
 	if (!q)
@@ -78,6 +83,30 @@ int intent_open(struct state *s, struct intent *out, struct error *err)
 	}
 	sqlite3_finalize(q);
 	return rc;
+}
+
+#define INTENT_COLUMNS "seq, verb, object, step, argument"
+
+int intent_open(struct state *s, struct intent *out, struct error *err)
+{
+	sqlite3_stmt *q = state_prepare(s, err,
+					"SELECT " INTENT_COLUMNS " FROM journal "
+					"WHERE outcome = 'open' ORDER BY seq LIMIT 1",
+					"");
+
+	return read_intent(s, q, out, err);
+}
+
+int intent_last_done(struct state *s, const char *verb, const char *object, struct intent *out,
+		     struct error *err)
+{
+	sqlite3_stmt *q = state_prepare(s, err,
+					"SELECT " INTENT_COLUMNS " FROM journal WHERE verb = ? "
+					"AND object = ? AND outcome = 'done' "
+					"ORDER BY seq DESC LIMIT 1",
+					"ss", verb, object);
+
+	return read_intent(s, q, out, err);
 }
 
 static int lock_wait(int fd, uint64_t wait_ns)

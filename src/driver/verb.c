@@ -31,6 +31,21 @@ bool verb_is_existing(const struct verb_run *v)
 	return json_is_true(json_object_get(v->argument, "existing"));
 }
 
+int verb_done_before(struct verb_run *v, const char *object, struct error *err)
+{
+	int rc = intent_last_done(v->d->state, v->verb->name, object, &v->intent, err);
+	json_t *argument = rc == 0 ? json_loads(v->intent.argument, 0, NULL) : NULL;
+
+	if (rc == 0 && !argument)
+		rc = -ENOENT;
+	if (rc < 0)
+		return rc;
+	json_decref(v->argument);
+	v->argument = argument;
+	v->already = true;
+	return 0;
+}
+
 static unsigned int count_steps(const struct verb *verb)
 {
 	unsigned int n = 0;
@@ -234,7 +249,7 @@ int verb_call(struct driver *d, const struct verb *verb, const json_t *request, 
 	if (rc == 0 && dry_run)
 		answer_steps(v);
 	else if (rc == 0)
-		rc = act(v, err);
+		rc = v->already ? verb->finish(v, err) : act(v, err);
 	if (rc == 0)
 		*answer = json_incref(v->answer);
 	if (v) {

@@ -19,6 +19,7 @@
  * @argument: all that the steps need, made by the plan; "existing": true when the verb repeats what
  *            is recorded already, so that nothing may be undone
  * @answer: of this call; what steps measure goes in here
+ * @already: the plan found that it was done before: no step is taken, only the answer given
  */
 struct verb_run {
 	struct driver *d;
@@ -26,6 +27,7 @@ struct verb_run {
 	struct intent intent;
 	json_t *argument;
 	json_t *answer;
+	bool already;
 };
 
 /**
@@ -62,6 +64,12 @@ extern const struct verb verb_install, verb_attach, verb_detach, verb_update, ve
 int verb_call(struct driver *d, const struct verb *verb, const json_t *request, json_t **answer,
 	      struct error *err);
 
+/**
+ * verb_done_before() - the journal has this verb on @object as done: take its argument over
+ *
+ * Return: 0 and @v->already set; -ENOENT when it has not.
+ */
+int verb_done_before(struct verb_run *v, const char *object, struct error *err);
 /** verb_accelerator() / verb_attachment() - the row in the argument of a run */
 void verb_accelerator(const struct verb_run *v, struct accelerator *out);
 void verb_attachment(const struct verb_run *v, struct attachment *out);

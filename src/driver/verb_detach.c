@@ -62,10 +62,13 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		rc = check_instance(instance, err);
 	if (rc == 0)
 		rc = state_attachment(v->d->state, instance, &a, err);
+	if (rc == -ENOENT && verb_done_before(v, instance, err) == 0)
+		return 0;
 	if (rc == -ENOENT)
 		return error_set(
 			err, rc,
-			"instance %s is not attached: `cyborg-spdk status` shows which are",
+			"instance %s is not attached and never was: `cyborg-spdk status` shows "
+			"which are",
 			instance);
 	if (rc == 0)
 		rc = load_accelerator(v->d, a.accelerator, &acc, err);
@@ -116,6 +119,7 @@ static int finish(struct verb_run *v, struct error *err)
 {
 	(void)err;
 	json_object_set(v->answer, "detached", json_object_get(v->argument, "attachment"));
+	json_object_set_new(v->answer, "already", json_boolean(v->already));
 	return 0;
 }
 

@@ -40,6 +40,8 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		rc = error_set(err, -EINVAL, "uninstall needs the accelerator's id");
 	if (rc == 0)
 		rc = load_accelerator(v->d, id, &a, err);
+	if (rc == -ENOENT && verb_done_before(v, id, NULL) == 0)
+		return 0;
 	if (rc == 0)
 		rc = check_unattached(v->d, &a, err);
 	if (rc < 0)
@@ -84,6 +86,7 @@ static int finish(struct verb_run *v, struct error *err)
 {
 	(void)err;
 	json_object_set(v->answer, "uninstalled", json_object_get(v->argument, "accelerator"));
+	json_object_set_new(v->answer, "already", json_boolean(v->already));
 	return 0;
 }
 

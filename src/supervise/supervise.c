@@ -285,10 +285,23 @@ static int take_signals(struct supervisor *s, struct error *err)
 	return rc;
 }
 
+/* Nobody reads the other end of the pipe: who asked for the start was killed. */
+static bool caller_is_gone(const struct supervisor *s)
+{
+	struct pollfd p = { .fd = s->caller };
+
+	return s->caller >= 0 && poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
 static int check_ready(struct supervisor *s, uint64_t now, struct error *err)
 {
 	if (s->ready || s->leaving || !s->target)
 		return 0;
+	if (caller_is_gone(s)) {
+		note(s, "the caller died before the target was ready: stopped");
+		leave(s);
+		return 0;
+	}
 	if (!s->o->ready || socket_answers(s->o->ready)) {
 		s->ready = true;
 		tell_caller(s, "");
@@ -395,6 +408,8 @@ static int become_daemon(void)
 		return fds[1];
 	}
 	close(fds[1]);
+	/* A caller that dies while it waits wants no target any more: see caller_is_gone(). */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (len < sizeof(text) - 1 && (n = read(fds[0], text + len, sizeof(text) - 1 - len)) > 0)
 		len += (size_t)n;
 	text[len] = '\0';
