@@ -104,8 +104,7 @@ CYBORG_SPDK_API void cyborg_spdk_set_progress(struct cyborg_spdk *h, cyborg_spdk
  *
  * Request: {}. Changes nothing.
  */
-CYBORG_SPDK_API int cyborg_spdk_discover(struct cyborg_spdk *h, const char *request,
-					 char **answer);
+CYBORG_SPDK_API int cyborg_spdk_discover(struct cyborg_spdk *h, const char *request, char **answer);
 /**
  * cyborg_spdk_list() - candidates for a scenario, best first, each with yes or no and why; and what
  * is installed
@@ -120,8 +119,7 @@ CYBORG_SPDK_API int cyborg_spdk_list(struct cyborg_spdk *h, const char *request,
  * (bytes, of a file to be made); "type" ("nvmf"); "target" (program; default the newest); "force"
  * (serial of a backing that holds data); "arguments" (array of further arguments of the target).
  */
-CYBORG_SPDK_API int cyborg_spdk_install(struct cyborg_spdk *h, const char *request,
-					char **answer);
+CYBORG_SPDK_API int cyborg_spdk_install(struct cyborg_spdk *h, const char *request, char **answer);
 /**
  * cyborg_spdk_attach() - export to an instance and prove the data path
  *
