@@ -51,6 +51,9 @@ static int ring_make(struct io_uring *ring, struct error *err)
 		return error_set(err, rc, "this kernel has none, or seccomp hides it");
 	if (rc == -EINVAL)
 		return error_set(err, rc, "this kernel's is too old (Linux 6.1 has all of it)");
+	if (rc == -ENOMEM)
+		return error_set(err, rc,
+				 "no memory for a ring (see RLIMIT_MEMLOCK; 8 MiB is plenty)");
 	if (rc < 0)
 		return error_set(err, rc, "cannot make a ring: %s", error_errno_text(rc));
 	if ((p.features & features) != features) {
