@@ -33,6 +33,7 @@ find "$stage" -path '*/bin/cyborg-spdk*' -type f | while read -r program; do
 done
 
 readelf -d "$library" | grep -q 'SONAME.*libcyborg-spdk\.so\.[0-9]' || die "$library has no SONAME"
+# Absolute ones are the nodes of the version script.
 if nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | grep -v '^cyborg_spdk_'; then
 	die "$library shows names (above) that are not public"
 fi

@@ -4,7 +4,8 @@
 
 usage: check-security-doc.py
 
-A test is named as `FILE::FUNCTION` in backticks, FILE below tests/. Exit code 1 when one is amiss.
+Tests stand in a list: "* `FILE`: `test_one` `test_two`", FILE below tests/, on one line or several.
+Exit code 1 when one is amiss.
 """
 
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "security.md"
-NAMED = re.compile(r"`([\w./-]+)::(\w+)`")
+ITEM = re.compile(r"^\* `([\w./-]+)`:((?:\s+`test_\w+`)+)$", re.MULTILINE)
 # A cmocka test, or a pytest one.
 DEFINED = re.compile(r"^(?:static void|\s*def) (test_\w+)\(", re.MULTILINE)
 
@@ -31,7 +32,8 @@ def defined_tests():
 
 def main():
     defined = set(defined_tests())
-    named = set(NAMED.findall(PAGE.read_text()))
+    named = {(file, test) for file, tests in ITEM.findall(PAGE.read_text())
+             for test in re.findall(r"\w+", tests)}
     absent = sorted(named - defined)
     untold = sorted((file, test) for file, test in defined - named
                     if test.startswith("test_security_"))
