@@ -91,7 +91,7 @@ struct nvmf_transport_options {
 	uint32_t sock_priority;
 	uint32_t control_msg_num;
 	uint32_t max_connections;
-	uint32_t kas;	   /* keep-alive granularity, ms */
+	uint32_t kas;	   /* keep-alive granularity as Identify says it, 100 ms */
 	uint32_t min_kato; /* ms */
 	bool c2h_success;
 	bool zcopy;
@@ -113,6 +113,8 @@ json_t *nvmf_transports_to_json(const struct nvmf_target *tgt, const char *trtyp
  * @serial, @model: ASCII, at most 20 and 40 characters; NULL for the defaults
  * @max_namespaces: highest NSID; 0 for the default (32)
  * @max_discard_kib, @max_write_zeroes_kib: 0 for the default
+ * @dmrsl, @wzsl: the same as Identify says them (blocks of 512 bytes; 4 KiB << wzsl); 0: from the
+ *                former
  */
 struct nvmf_subsystem_options {
 	const char *serial;
@@ -124,6 +126,8 @@ struct nvmf_subsystem_options {
 	uint16_t max_cntlid;
 	uint64_t max_discard_kib;
 	uint64_t max_write_zeroes_kib;
+	uint32_t dmrsl;
+	uint8_t wzsl;
 };
 
 /** nvmf_nqn_check() - -EINVAL with @err naming what is wrong (Base 2.0, 4.5) */

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connect (Base 2.0, 6.3): the queue pair of a connection, with all that may be wrong in it.
+ *
+ * What the command says by itself is checked on the connection's reactor. Who may connect to what,
+ * and which queues there are, is decided on reactor 0, which sees all Connects and all ends one
+ * after the other.
+ *
+ * Threading: as above; each function says where it runs.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/le.h"
+#include "nvmf/ctrlr.h"
+
+#define COMMAND(sc) (NVME_STATUS(NVME_SCT_COMMAND, (sc)) | NVME_STATUS_DNR)
+#define IN_DATA(field)                                                                             \
+	(NVME_CONNECT_INVALID_IN_DATA | (uint32_t)offsetof(struct nvme_connect_data, field))
+#define IN_CMD(field) ((uint32_t)offsetof(struct nvme_connect_cmd, field))
+
+#define CATTR_KNOWN                                                                                \
+	(NVME_CONNECT_ATTR_PRIORITY_MASK | NVME_CONNECT_ATTR_DISABLE_SQ_FLOW |                     \
+	 NVME_CONNECT_ATTR_QUEUE_DELETION)
+
+static uint16_t invalid(uint32_t *where, uint32_t offset)
+{
+	*where = offset;
+	return COMMAND(NVME_SC_CONNECT_INVALID_PARAMETERS);
+}
+
+/* --- what can be checked alone ---------------------------------------------------------------- */
+
+uint16_t nvmf_connect_check_cmd(const struct nvme_connect_cmd *cmd,
+				const struct nvmf_transport_options *tcp, uint32_t *where)
+{
+	uint16_t qid = le16_get(&cmd->qid);
+	uint32_t depth = qid == 0 ? tcp->max_aq_depth : tcp->max_queue_depth;
+	uint16_t sqsize = le16_get(&cmd->sqsize);
+
+	if (le16_get(&cmd->recfmt) != 0)
+		return COMMAND(NVME_SC_CONNECT_FORMAT);
+	if (qid > tcp->max_io_qpairs)
+		return invalid(where, IN_CMD(qid));
+	if (sqsize == 0 || sqsize >= depth)
+		return invalid(where, IN_CMD(sqsize));
+	if (cmd->cattr & ~CATTR_KNOWN)
+		return invalid(where, IN_CMD(cattr));
+	return 0;
+}
+
+static bool is_nqn(const char field[static NVME_NQN_FIELD])
+{
+	return memchr(field, 0, NVME_NQN_FIELD) && nvmf_nqn_check(field, NULL) == 0;
+}
+
+uint16_t nvmf_connect_check_data(const struct nvme_connect_data *data, uint32_t *where)
+{
+	if (!is_nqn(data->subnqn))
+		return invalid(where, IN_DATA(subnqn));
+	if (!is_nqn(data->hostnqn))
+		return invalid(where, IN_DATA(hostnqn));
+	return 0;
+}
+
+uint16_t nvmf_connect_prepare(struct nvmf_req *req)
+{
+	if (req->cmd.flags & NVME_CMD_FUSE_MASK)
+		return NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INVALID_FIELD) | NVME_STATUS_DNR;
+	return nvmf_cmd_data(req, NVMF_DIR_H2C, sizeof(struct nvme_connect_data), false);
+}
+
+/* --- on reactor 0 ----------------------------------------------------------------------------- */
+
+static struct nvmf_ctrlr *ctrlr_by_id(const struct nvmf_subsystem *s, uint16_t cntlid)
+{
+	struct nvmf_ctrlr *ctrlr;
+
+	TAILQ_FOREACH (ctrlr, &s->ctrlrs, link) {
+		if (ctrlr->cntlid == cntlid)
+			return ctrlr;
+	}
+	return NULL;
+}
+
+/* Ids go round, so that the id of a controller that is gone is not at once another's. */
+static uint16_t take_cntlid(struct nvmf_subsystem *s)
+{
+	uint32_t count = (uint32_t)s->max_cntlid - s->min_cntlid + 1;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint16_t id = s->next_cntlid;
+
+		s->next_cntlid = id == s->max_cntlid ? s->min_cntlid : (uint16_t)(id + 1);
+		if (!ctrlr_by_id(s, id))
+			return id;
+	}
+	return 0;
+}
+
+static struct nvmf_ctrlr *ctrlr_create(struct nvmf_subsystem *s, struct nvmf_conn *conn,
+				       const struct nvme_connect_data *data, uint16_t cntlid)
+{
+	struct nvmf_ctrlr *ctrlr = calloc(1, sizeof(*ctrlr));
+
+	if (!ctrlr)
+		return NULL;
+	ctrlr->mgr.queues = calloc(s->tgt->tcp.max_io_qpairs + 1u, sizeof(struct nvmf_conn *));
+	if (!ctrlr->mgr.queues) {
+		free(ctrlr);
+		return NULL;
+	}
+	ctrlr->subsystem = s;
+	ctrlr->cntlid = cntlid;
+	ctrlr->admin = conn;
+	ctrlr->reactor = conn->reactor;
+	ctrlr->created_ns = reactor_now_ns();
+	memcpy(ctrlr->hostnqn, data->hostnqn, sizeof(ctrlr->hostnqn));
+	memcpy(ctrlr->hostid, data->hostid, sizeof(ctrlr->hostid));
+	nvmf_ctrlr_init(ctrlr);
+	TAILQ_INSERT_TAIL(&s->ctrlrs, ctrlr, link);
+	s->ctrlr_count++;
+	return ctrlr;
+}
+
+static void queue_enter(struct nvmf_ctrlr *ctrlr, struct nvmf_conn *conn, uint16_t qid)
+{
+	ctrlr->mgr.queues[qid] = conn;
+	ctrlr->mgr.queue_count++;
+	conn->mgr.ctrlr = ctrlr;
+	conn->mgr.qid = qid;
+}
+
+static uint16_t connect_admin(struct nvmf_req *req, struct nvmf_subsystem *s,
+			      const struct nvme_connect_data *data)
+{
+	struct nvmf_ctrlr *ctrlr;
+	uint16_t cntlid;
+
+	/* Controllers are made as hosts come: there is none to ask for (dynamic model). */
+	if (le16_get(&data->cntlid) != NVME_CNTLID_DYNAMIC)
+		return invalid(&req->cdw0, IN_DATA(cntlid));
+	cntlid = take_cntlid(s);
+	if (cntlid == 0)
+		return NVME_STATUS(NVME_SCT_COMMAND, NVME_SC_CONNECT_BUSY);
+	ctrlr = ctrlr_create(s, req->conn, data, cntlid);
+	if (!ctrlr)
+		return NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INTERNAL_ERROR);
+	queue_enter(ctrlr, req->conn, 0);
+	return 0;
+}
+
+static uint16_t connect_io(struct nvmf_req *req, struct nvmf_subsystem *s,
+			   const struct nvme_connect_data *data, uint16_t qid)
+{
+	struct nvmf_ctrlr *ctrlr = ctrlr_by_id(s, le16_get(&data->cntlid));
+
+	if (s->is_discovery)
+		return invalid(&req->cdw0, IN_CMD(qid));
+	if (!ctrlr)
+		return invalid(&req->cdw0, IN_DATA(cntlid));
+	if (strcmp(ctrlr->hostnqn, data->hostnqn) != 0)
+		return invalid(&req->cdw0, IN_DATA(hostnqn));
+	if (memcmp(ctrlr->hostid, data->hostid, sizeof(ctrlr->hostid)) != 0)
+		return invalid(&req->cdw0, IN_DATA(hostid));
+	if (!ctrlr->mgr.ready || ctrlr->mgr.queues[qid])
+		return NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_SEQUENCE_ERROR) | NVME_STATUS_DNR;
+	queue_enter(ctrlr, req->conn, qid);
+	return 0;
+}
+
+static uint16_t connect_decide(struct nvmf_req *req, const struct nvme_connect_data *data)
+{
+	const struct nvme_connect_cmd *cmd = (const void *)&req->cmd;
+	struct nvmf_conn *conn = req->conn;
+	struct nvmf_target *tgt = conn->tgt;
+	struct nvmf_subsystem *s = nvmf_subsystem_find(tgt, data->subnqn);
+	uint16_t qid = le16_get(&cmd->qid);
+
+	if (tgt->draining || conn->mgr.told)
+		return NVME_STATUS(NVME_SCT_COMMAND, NVME_SC_CONNECT_BUSY);
+	if (!s || s->deleting)
+		return invalid(&req->cdw0, IN_DATA(subnqn));
+	if (!s->is_discovery && !nvmf_listener_of(s, conn->mgr.socket))
+		return invalid(&req->cdw0, IN_DATA(subnqn));
+	if (!nvmf_host_is_allowed(s, data->hostnqn))
+		return COMMAND(NVME_SC_CONNECT_INVALID_HOST);
+	return qid == 0 ? connect_admin(req, s, data) : connect_io(req, s, data, qid);
+}
+
+static void connect_answer(struct nvmf_req *req);
+
+static void connect_at_manager(struct nvmf_req *req)
+{
+	const struct nvme_connect_data *data = req->iov[0].iov_base;
+	char name[NET_ADDR_TEXT];
+
+	req->status = connect_decide(req, data);
+	if (req->status)
+		log_warning("nvmf: %s: Connect of host %s to %s refused: status %x/%02x, 0x%x",
+			    nvmf_conn_name(req->conn, name, sizeof(name)), data->hostnqn,
+			    data->subnqn, nvme_status_sct(req->status), nvme_status_sc(req->status),
+			    req->cdw0);
+	nvmf_req_return(req, connect_answer);
+}
+
+/* --- on the connection's reactor ---------------------------------------------------------------
+ */
+
+static void connect_refused(struct nvmf_req *req, uint16_t status)
+{
+	if (req->conn->state == NVMF_CONN_CONNECTING)
+		req->conn->state = NVMF_CONN_CONNECT;
+	nvmf_req_complete(req, status);
+}
+
+static void enter_stats(struct nvmf_conn *conn)
+{
+	struct nvmf_group_stats *stats = &conn->group->stats;
+
+	stats->current_unassociated_qpairs--;
+	if (conn->qid == 0) {
+		stats->admin_qpairs++;
+		stats->current_admin_qpairs++;
+	} else {
+		stats->io_qpairs++;
+		stats->current_io_qpairs++;
+	}
+}
+
+static void become_queue(struct nvmf_conn *conn, const struct nvme_connect_cmd *cmd)
+{
+	/* Reactor 0 wrote these before it answered, and never changes them. */
+	conn->ctrlr = conn->mgr.ctrlr;
+	conn->qid = conn->mgr.qid;
+	conn->part = &conn->ctrlr->subsystem->parts[conn->group->index];
+	conn->sq_flow_off = cmd->cattr & NVME_CONNECT_ATTR_DISABLE_SQ_FLOW;
+	if (conn->qid > 0)
+		conn->capsule_data_max = conn->tgt->tcp.in_capsule_data_size;
+	conn->state = NVMF_CONN_LIVE;
+	enter_stats(conn);
+	reactor_timer_stop(&conn->timer);
+	if (conn->qid == 0)
+		nvmf_ctrlr_start(conn->ctrlr, le32_get(&cmd->kato));
+}
+
+static void connect_answer(struct nvmf_req *req)
+{
+	const struct nvme_connect_cmd *cmd = (const void *)&req->cmd;
+	struct nvmf_conn *conn = req->conn;
+
+	if (req->status) {
+		connect_refused(req, req->status);
+		return;
+	}
+	if (conn->state != NVMF_CONN_CONNECTING) {
+		nvmf_req_complete(req, 0);
+		return;
+	}
+	if (nvmf_conn_set_depth(conn, le16_get(&cmd->sqsize) + 1u)) {
+		log_error("nvmf: no memory for a queue of %u entries", le16_get(&cmd->sqsize) + 1u);
+		nvmf_conn_close(conn, NVMF_CLOSE_NOW);
+		nvmf_req_complete(req, 0);
+		return;
+	}
+	become_queue(conn, cmd);
+	req->cdw0 = conn->ctrlr->cntlid;
+	nvmf_req_complete(req, 0);
+}
+
+void nvmf_connect_execute(struct nvmf_req *req)
+{
+	const struct nvme_connect_data *data = req->iov[0].iov_base;
+	uint16_t status =
+		nvmf_connect_check_cmd((const void *)&req->cmd, &req->conn->tgt->tcp, &req->cdw0);
+
+	if (!status)
+		status = nvmf_connect_check_data(data, &req->cdw0);
+	if (status) {
+		connect_refused(req, status);
+		return;
+	}
+	req->conn->state = NVMF_CONN_CONNECTING;
+	nvmf_req_at_manager(req, connect_at_manager);
+}
