@@ -150,7 +150,7 @@ void tcp_take_ic_resp(struct tcp_qpair *tq, const struct nvme_tcp_ic_resp *resp)
 	tq->rules.ddgst = resp->dgst & 2;
 	tq->cpda = (resp->cpda + 1u) * DWORD;
 	tq->max_h2c = le32_get(&resp->maxh2cdata);
-	tq->capsule = tq->base.qid ? io_capsule(&tq->base.ctrlr->info) : TCP_ADMIN_CAPSULE;
+	tq->capsule = tq->base.qid ? io_capsule(&tq->base.ctrlr->info) : TCP_FABRICS_CAPSULE;
 	if (nvme_fabrics_connect(&tq->base) != 0)
 		nvme_qpair_fail(&tq->base, true, -ENOMEM, "no memory to connect");
 }

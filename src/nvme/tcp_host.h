@@ -11,7 +11,7 @@
 #include "nvme/tcp_pdu.h"
 
 #define TCP_MAX_R2T	    4u	  /* outstanding for one command, as ICReq tells */
-#define TCP_ADMIN_CAPSULE   8192u /* in-capsule data that every admin queue takes (3.3.1) */
+#define TCP_FABRICS_CAPSULE 8192u /* in-capsule data of the admin queue and of Connect */
 #define TCP_READ_DIRECT_MIN 16384u
 
 /* Where the next byte of a request's data comes from or goes to. */

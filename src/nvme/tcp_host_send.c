@@ -106,6 +106,12 @@ static void slot_reset(struct tcp_slot *slot)
 	slot->r2t_first = slot->r2t_count = 0;
 }
 
+/* Fabrics commands may have their data in the capsule on every queue (NVMe/TCP 1.0, 3.3.2). */
+static uint32_t capsule_room(const struct tcp_qpair *tq, const struct nvme_request *req)
+{
+	return req->cmd.opc == NVME_OPC_FABRICS ? TCP_FABRICS_CAPSULE : tq->capsule;
+}
+
 void tcp_submit(struct nvme_qpair *qp, struct nvme_slot *base)
 {
 	struct tcp_qpair *tq = tcp_qpair_of(qp);
@@ -116,7 +122,8 @@ void tcp_submit(struct nvme_qpair *qp, struct nvme_slot *base)
 	uint32_t in_capsule;
 
 	slot_reset(slot);
-	slot->in_capsule = req->direction == NVME_TO_CTRLR && req->len && req->len <= tq->capsule;
+	slot->in_capsule =
+		req->direction == NVME_TO_CTRLR && req->len && req->len <= capsule_room(tq, req);
 	in_capsule = slot->in_capsule ? req->len : 0;
 	nvme_tcp_fill_common(&pdu->ch, NVME_TCP_CMD, 0, tq->rules.hdgst, tq->rules.ddgst, tq->cpda,
 			     in_capsule);
