@@ -219,6 +219,39 @@ static void test_waits_for_what_runs(void **state)
 	end();
 }
 
+/* A channel that is made while a range is locked knows of it. */
+static void test_holds_new_channels(void **state)
+{
+	static char zero[512], one[512], in[512];
+	struct harness_channel a, b;
+	struct harness_io caw, read;
+
+	(void)state;
+	begin(2, false);
+	harness_get(&a, desc, 0);
+	memset(one, 1, sizeof(one));
+	atomic_store(&f.hold, true);
+	harness_io_data(&caw, &a, BDEV_IO_COMPARE_AND_WRITE, one, 9, 1);
+	caw.one_compare = (struct iovec){ zero, sizeof(zero) };
+	caw.compare = &caw.one_compare;
+	caw.compare_cnt = 1;
+	harness_submit(&caw);
+	fake_wait(&f, 1);
+	atomic_store(&f.hold, false);
+	harness_get(&b, desc, 1);
+	harness_io_data(&read, &b, BDEV_IO_READ, in, 9, 1);
+	harness_submit(&read);
+	harness_settle();
+	assert_false(harness_is_done(&read));
+	fake_release(&f, 0);
+	assert_ok(harness_wait(&caw));
+	assert_ok(harness_wait(&read));
+	assert_memory_equal(in, one, sizeof(in));
+	harness_put(&a);
+	harness_put(&b);
+	end();
+}
+
 /* More than there are locks, over each other, with channels that come and go meanwhile. */
 static void test_many_at_once(void **state)
 {
@@ -257,18 +290,52 @@ static void test_many_at_once(void **state)
 	end();
 }
 
-/* It ends before its lock is given back: the bdev may be gone by then, but for this. */
+static struct {
+	struct harness_channel a;
+	struct bdev_io io;
+	struct iovec iov;
+	atomic_bool gone;
+} last;
+
+static void last_gone(void *arg, int result)
+{
+	(void)arg;
+	(void)result;
+	atomic_store(&last.gone, true);
+}
+
+static void last_done(struct bdev_io *io)
+{
+	(void)io;
+	bdev_channel_put(last.a.ch);
+	bdev_close(desc);
+	bdev_unregister(&f.bdev, last_gone, NULL);
+}
+
+static void last_submit(void *arg)
+{
+	last.iov = (struct iovec){ arg, 512 };
+	last.io.done = last_done;
+	bdev_compare_and_writev(last.a.ch, &last.io, &last.iov, 1, &last.iov, 1, 0, 1, 0);
+}
+
+/* An I/O ends before its lock is given back everywhere, and with it all use of the bdev may. */
 static void test_remove_at_once(void **state)
 {
 	static char zero[512];
-	struct harness_channel a;
 
 	(void)state;
-	begin(2, false);
-	harness_get(&a, desc, 1);
-	assert_ok(harness_caw(&a, zero, zero, 0, 1));
-	harness_put(&a);
-	end();
+	for (unsigned int i = 0; i < 20; i++) {
+		begin(2, false);
+		atomic_store(&last.gone, false);
+		harness_get(&last.a, desc, 0);
+		harness_call(0, last_submit, zero);
+		while (!atomic_load(&last.gone))
+			harness_settle();
+		fake_free(&f);
+		/* What would be used after it was freed is found by now. */
+		harness_stop();
+	}
 }
 
 int main(void)
@@ -279,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_counts_in_place),
 		cmocka_unit_test(test_holds_only_its_range),
 		cmocka_unit_test(test_waits_for_what_runs),
+		cmocka_unit_test(test_holds_new_channels),
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_remove_at_once),
 	};

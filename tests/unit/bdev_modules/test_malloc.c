@@ -131,6 +131,7 @@ static void test_unmap(void **state)
 	clears(&d, BDEV_IO_UNMAP, 1, 2047);
 	clears(&d, BDEV_IO_UNMAP, 8, 256);
 	clears(&d, BDEV_IO_WRITE_ZEROES, 7, 1001);
+	clears(&d, BDEV_IO_UNMAP, 5, 1006);
 	clears(&d, BDEV_IO_WRITE_ZEROES, BLOCKS - 300, 300);
 	disk_close(&d);
 }
