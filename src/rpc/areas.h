@@ -7,6 +7,8 @@
 #ifndef RPC_AREAS_H
 #define RPC_AREAS_H
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include "base/error.h"
@@ -36,6 +38,8 @@ void rpc_bdev_waits_end(void);
 void rpc_tuning_save_bdev(json_t *array);
 void rpc_tuning_save_iobuf(json_t *array);
 void rpc_tuning_save_scheduler(json_t *array);
+/** rpc_max_connections() - see framework_set_max_connections() */
+uint32_t rpc_max_connections(void);
 /** rpc_engine_start() - what framework_start_init makes */
 int rpc_engine_start(struct error *err);
 /** rpc_nvmf_start() - make the default target, as the start-up methods asked for it */

@@ -15,7 +15,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/container_of.h"
+
+#define WATCH_NS (100 * NS_PER_MSEC)
 
 static bool must_wait(const struct rpc_client *c)
 {
@@ -38,8 +41,7 @@ static void client_free(struct rpc_client *c)
 /* What is in flight still points to us. */
 static void free_when_idle(struct rpc_client *c)
 {
-	if (c->receiving || c->in_send || c->watching || c->owed > 0 || c->processing ||
-	    c->work.queued)
+	if (c->receiving || c->in_send || c->owed > 0 || c->processing || c->work.queued)
 		return;
 	close(c->fd);
 	rpc_server_forget(c->server, c);
@@ -55,8 +57,7 @@ static void client_close(struct rpc_client *c)
 			reactor_io_cancel(&c->recv_io);
 		if (c->in_send)
 			reactor_io_cancel(&c->send_io);
-		if (c->watching)
-			reactor_io_cancel(&c->hup_io);
+		reactor_timer_stop(&c->watch);
 		shutdown(c->fd, SHUT_RDWR);
 		/* What answers now must not free the client below us. */
 		c->processing = true;
@@ -183,33 +184,33 @@ static void receive(struct rpc_client *c)
 	c->recv_iov = (struct iovec){ .iov_base = c->in, .iov_len = sizeof(c->in) };
 	c->recv_msg = (struct msghdr){ .msg_iov = &c->recv_iov, .msg_iovlen = 1 };
 	c->receiving = true;
+	reactor_timer_stop(&c->watch);
 	c->recv_io.done = received;
 	reactor_io_recvmsg(&c->recv_io, c->fd, &c->recv_msg, 0);
 }
 
 /* --- a client that is not read from may still go ---------------------------------------------- */
 
-static void hung_up(struct reactor_io *io, int32_t result)
+/* A half-closed client gets its answers; only one that is gone shows POLLHUP. */
+static void look(struct reactor_timer *timer)
 {
-	struct rpc_client *c = container_of(io, struct rpc_client, hup_io);
+	struct rpc_client *c = container_of(timer, struct rpc_client, watch);
+	struct pollfd fd = { .fd = c->fd };
 
-	c->watching = false;
-	if (c->closing)
-		free_when_idle(c);
-	else if (result > 0)
+	if (poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR)) != 0)
 		client_break(c);
 	else
-		rpc_client_work_later(c);
+		reactor_timer_start(&c->watch, WATCH_NS);
 }
 
-/* POLLHUP comes unasked when both directions are down; a half-closed client gets its answers. */
+/*
+ * By the clock, as io_uring's poll cannot tell a half-closed socket from one that is closed. It
+ * ends when the client is read from again.
+ */
 static void watch(struct rpc_client *c)
 {
-	if (c->watching)
-		return;
-	c->watching = true;
-	c->hup_io.done = hung_up;
-	reactor_io_poll(&c->hup_io, c->fd, 0);
+	if (!reactor_timer_is_started(&c->watch))
+		reactor_timer_start(&c->watch, WATCH_NS);
 }
 
 /* --- one look at everything ------------------------------------------------------------------- */
@@ -280,6 +281,7 @@ int rpc_client_start(struct rpc_server *server, const struct rpc_server_limits *
 	c->limits = limits;
 	c->fd = fd;
 	c->work.fn = work;
+	c->watch.fn = look;
 	TAILQ_INIT(&c->items);
 	rpc_client_work_later(c);
 	*client = c;

@@ -31,6 +31,7 @@ struct rpc_item;
  * @items, @owed, @kept: requests without an answer; their number; bytes of their texts
  * @ended: nothing more is read
  * @refusal: the error that ends the connection, for after what is owed
+ * @watch: runs while nothing is read, to see the client go
  * @broken: the client is gone: nothing is sent
  */
 struct rpc_client {
@@ -39,8 +40,8 @@ struct rpc_client {
 	int fd;
 	const struct rpc_server_limits *limits;
 	struct json_reader *reader;
-	struct reactor_io recv_io, send_io, hup_io;
-	bool receiving, in_send, watching;
+	struct reactor_io recv_io, send_io;
+	bool receiving, in_send;
 	bool ended, broken, closing, processing;
 	struct msghdr recv_msg, send_msg;
 	struct iovec recv_iov, send_iov;
@@ -53,6 +54,7 @@ struct rpc_client {
 	int refusal;
 	struct error refusal_text;
 	struct reactor_flush work;
+	struct reactor_timer watch;
 	char in[RPC_CLIENT_INPUT];
 };
 

@@ -49,6 +49,9 @@ const struct framework_subsystem *framework_subsystems(void)
 {
 	static const char *const nothing[] = { NULL };
 	static const char *const of_bdev[] = { "iobuf", NULL };
+#ifdef RPC_HAS_NVMF
+	static const char *const of_nvmf[] = { "bdev", "iobuf", NULL };
+#endif
 	static const struct framework_subsystem subsystems[] = {
 		{ "scheduler", nothing, rpc_tuning_save_scheduler },
 		{ "iobuf", nothing, rpc_tuning_save_iobuf },
@@ -60,6 +63,18 @@ const struct framework_subsystem *framework_subsystems(void)
 	};
 
 	return subsystems;
+}
+
+static uint32_t max_connections;
+
+void framework_set_max_connections(uint32_t count)
+{
+	max_connections = count;
+}
+
+uint32_t rpc_max_connections(void)
+{
+	return max_connections;
 }
 
 int rpc_engine_start(struct error *err)

@@ -37,6 +37,8 @@ int framework_start(struct error *err);
 void framework_leave(void);
 /** framework_set_polling() - what framework_get_reactors says: reactors never sleep */
 void framework_set_polling(bool polling);
+/** framework_set_max_connections() - of transports that do not say their own; 0: their default */
+void framework_set_max_connections(uint32_t count);
 
 /**
  * struct framework_subsystem - a part of a configuration

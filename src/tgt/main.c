@@ -209,6 +209,7 @@ static void start(void *arg)
 	signals_wait();
 	rpc_engine_register();
 	framework_set_polling(tgt.o.reactor.poll);
+	framework_set_max_connections((uint32_t)tgt.o.max_connections);
 	if (tgt.o.ignored[0])
 		log_notice("options without a meaning here: %s", tgt.o.ignored);
 	if (prepare(&err) < 0) {
