@@ -287,3 +287,95 @@ def target(request, target_factory):
 def rpc(target):
     """A connection to the target."""
     return target.client()
+
+
+class Failure:
+    """What a refused verb said."""
+
+    def __init__(self, process):
+        self.code = process.returncode
+        self.message = process.stderr.strip()
+        self.error = json.loads(process.stdout)["error"] if process.stdout else None
+
+
+class Cli:
+    """cyborg-spdk with its own state directory; whatever it started is ended by remove()."""
+
+    def __init__(self, program):
+        self.program = program
+        self.dir = Path(tempfile.mkdtemp(prefix="cs-"))
+        self.state = self.dir / "state"
+        self.env = {**os.environ, "CYBORG_SPDK_STATE_DIR": str(self.state)}
+
+    def start(self, *words, env=None):
+        """The finished process of one call, as it is."""
+        return subprocess.run([str(self.program), *map(str, words)], env={**self.env, **(env or {})},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=120)
+
+    def __call__(self, *words, env=None):
+        """The JSON answer of a verb that must succeed."""
+        process = self.start(*words, "--json", env=env)
+        assert process.returncode == 0, f"{words}: {process.returncode}: {process.stderr}"
+        return json.loads(process.stdout)
+
+    def refused(self, *words, env=None):
+        """The Failure of a verb that must be refused."""
+        process = self.start(*words, "--json", env=env)
+        assert process.returncode not in (0, 8) and process.returncode > 0, process
+        return Failure(process)
+
+    def killed(self, fault, *words):
+        """A verb that is killed at a step."""
+        process = self.start(*words, env={"CYBORG_SPDK_FAULT": fault})
+        assert process.returncode == -signal.SIGKILL, (fault, process)
+
+    def status(self):
+        process = self.start("status", "--json")
+        assert process.returncode in (0, 8), process
+        return json.loads(process.stdout)
+
+    def pids(self, accelerator="a"):
+        """Supervisor and target, 0 for none."""
+        try:
+            lines = (self.state / "targets" / accelerator / "pid").read_text().split()
+        except FileNotFoundError:
+            return 0, 0
+        return int(lines[0]), int(lines[1])
+
+    def socket(self, accelerator="a"):
+        return self.state / "targets" / accelerator / "rpc.sock"
+
+    def remove(self):
+        for pid_file in self.state.glob("targets/*/pid"):
+            for pid in map(int, pid_file.read_text().split()):
+                if pid:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@pytest.fixture
+def cli(program):
+    """The command; the test is skipped where the command or its supervisor is not built."""
+    program("cyborg-spdk-supervise")
+    cli = Cli(program("cyborg-spdk"))
+    yield cli
+    cli.remove()
+
+
+@pytest.fixture
+def node(cli, program):
+    """The command, with target and prover built, and nothing installed."""
+    program("cyborg-spdk-tgt")
+    program("cyborg-spdk-perf")
+    return cli
+
+
+@pytest.fixture
+def installed(node):
+    """One accelerator `a` on a file of 16 MiB."""
+    node("install", "a", "--backing", node.dir / "backing", "--size", "16M")
+    return node

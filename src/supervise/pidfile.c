@@ -11,32 +11,54 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "supervise/supervise.h"
 
-int pidfile_take(const char *path, struct error *err)
+/* A holder removes the file when it leaves: a lock on the file of then keeps nobody out. */
+static bool is_current(int fd, const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct stat mine, there;
+
+	return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino &&
+	       mine.st_dev == there.st_dev;
+}
+
+static int refuse(int fd, const char *path, int code, struct error *err)
+{
 	char text[64] = "";
 	ssize_t n;
-	int code;
 
-	if (fd < 0)
-		return error_set(err, -errno, "pid file %s: %s", path, error_errno_text(-errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return fd;
-	code = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (code != -EWOULDBLOCK)
+		return error_set(err, code, "pid file %s cannot be locked: %s", path,
+				 error_errno_text(code));
 	n = pread(fd, text, sizeof(text) - 1, 0);
 	text[n > 0 ? n : 0] = '\0';
 	text[strcspn(text, "\n")] = '\0';
-	close(fd);
-	if (code != -EBUSY)
-		return error_set(err, code, "pid file %s cannot be locked: %s", path,
-				 error_errno_text(code));
-	return error_set(err, code,
+	return error_set(err, -EBUSY,
 			 "pid file %s is held by the supervisor with pid %s: end that one first",
 			 path, text[0] ? text : "(unknown)");
+}
+
+int pidfile_take(const char *path, struct error *err)
+{
+	int fd, rc;
+
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return error_set(err, -errno, "pid file %s: %s", path,
+					 error_errno_text(-errno));
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			rc = refuse(fd, path, -errno, err);
+			close(fd);
+			return rc;
+		}
+		if (is_current(fd, path))
+			return fd;
+		close(fd);
+	}
 }
 
 void pidfile_write(int fd, pid_t supervisor, pid_t target)

@@ -457,7 +457,7 @@ int supervise_run(const struct supervise_options *o, struct error *err)
 	}
 	if (rc < 0)
 		tell_caller(&s, err->text);
-	if (rc == 0)
+	if (s.pidfile >= 0)
 		unlink(o->pidfile);
 	logfile_close(&s.log);
 	if (s.output >= 0)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cyborg-spdk-supervise with targets that live, die, hang and say nothing."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import wait_until
+
+
+class Supervised:
+    def __init__(self, program, tmp_path):
+        self.program, self.dir = program, tmp_path
+        self.pidfile, self.log = tmp_path / "pid", tmp_path / "log"
+
+    def run(self, *words, daemon=True):
+        return subprocess.run(
+            [self.program, "--pidfile", self.pidfile, "--log", self.log,
+             *(["--daemon"] if daemon else []), *map(str, words)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+
+    def pids(self):
+        return tuple(map(int, self.pidfile.read_text().split()))
+
+    def stop(self):
+        if self.pidfile.exists():
+            try:
+                os.kill(self.pids()[0], signal.SIGTERM)
+            except ProcessLookupError:
+                return
+            wait_until(lambda: not self.pidfile.exists(), "the supervisor to leave")
+
+
+@pytest.fixture
+def supervised(program, tmp_path):
+    s = Supervised(program("cyborg-spdk-supervise"), tmp_path)
+    yield s
+    s.stop()
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_restarts_a_target_that_died(supervised):
+    assert supervised.run("--backoff-min", "10ms", "--", "sleep", "1000").returncode == 0
+    supervisor, first = supervised.pids()
+    for _ in range(3):
+        os.kill(supervised.pids()[1], signal.SIGKILL)
+        died = supervised.pids()[1]
+        wait_until(lambda: supervised.pids()[1] not in (0, died), "the next start")
+    assert supervised.pids()[0] == supervisor and supervised.pids()[1] != first
+    assert "was killed by signal 9" in supervised.log.read_text()
+
+
+def test_sigterm_is_forwarded_and_ends_both(supervised):
+    script = "trap 'echo drained; exit 0' TERM; while :; do sleep 0.01; done"
+    assert supervised.run("--", "sh", "-c", script).returncode == 0
+    _, target = supervised.pids()
+    supervised.stop()
+    assert not alive(target)
+    assert "drained" in supervised.log.read_text()
+
+
+def test_target_that_does_not_drain_is_killed(supervised):
+    script = "trap '' TERM; while :; do sleep 0.01; done"
+    assert supervised.run("--drain", "50ms", "--", "sh", "-c", script).returncode == 0
+    _, target = supervised.pids()
+    time.sleep(0.05)
+    supervised.stop()
+    assert not alive(target)
+    assert "did not drain in time: killed" in supervised.log.read_text()
+
+
+def test_target_follows_its_supervisor_into_death(supervised):
+    assert supervised.run("--", "sleep", "1000").returncode == 0
+    supervisor, target = supervised.pids()
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not alive(target), "the target to leave")
+    # The lock went with its holder.
+    assert supervised.run("--", "sleep", "1000").returncode == 0
+
+
+def test_second_supervisor_is_refused_by_name_of_the_first(supervised):
+    assert supervised.run("--", "sleep", "1000").returncode == 0
+    second = supervised.run("--", "sleep", "1000")
+    assert second.returncode == 1
+    assert str(supervised.pids()[0]) in second.stderr
+
+
+def test_early_end_is_told_with_the_last_words(supervised):
+    failed = supervised.run("--ready", supervised.dir / "s", "--",
+                            "sh", "-c", "echo no such core; exit 3")
+    assert failed.returncode == 1
+    assert "exit code 3" in failed.stderr and "no such core" in failed.stderr
+    assert not supervised.pids()[1]
+
+
+def test_missing_program_is_told(supervised):
+    failed = supervised.run("--ready", supervised.dir / "s", "--", "/nonexistent/tgt")
+    assert failed.returncode == 1
+    assert "/nonexistent/tgt cannot be started: No such file" in failed.stderr
+
+
+def test_target_that_never_answers_is_stopped(supervised):
+    failed = supervised.run("--ready", supervised.dir / "s", "--ready-timeout", "100ms", "--",
+                            "sh", "-c", f"echo $$ > {supervised.dir}/child; exec sleep 1000")
+    assert failed.returncode == 1
+    assert "did not answer on its socket in time" in failed.stderr
+    child = int((supervised.dir / "child").read_text())
+    wait_until(lambda: not alive(child), "the target to be stopped")
+
+
+def test_saved_configuration_is_replayed(supervised):
+    config = supervised.dir / "config.json"
+    words = ["--config", config, "--backoff-min", "10ms", "--",
+             "sh", "-c", 'echo "args: $*"; exec sleep 1000', "tgt", "-x"]
+    assert supervised.run(*words).returncode == 0
+    wait_until(lambda: "args: -x\n" in supervised.log.read_text(), "a start without")
+    config.write_text("{}")
+    os.kill(supervised.pids()[1], signal.SIGKILL)
+    wait_until(lambda: f"args: -x -c {config}\n" in supervised.log.read_text(), "a start with")
+
+
+def test_log_is_bounded(supervised):
+    script = "i=0; while [ $i -lt 5000 ]; do echo 0123456789012345678901234567890; i=$((i+1)); " \
+             "done; echo finished; exec sleep 1000"
+    assert supervised.run("--log-size", "8K", "--log-keep", "2", "--",
+                          "sh", "-c", script).returncode == 0
+    wait_until(lambda: "finished" in supervised.log.read_text(), "the end of the output")
+    logs = sorted(p.name for p in supervised.dir.glob("log*"))
+    assert logs == ["log", "log.1", "log.2"]
+    assert all((supervised.dir / name).stat().st_size <= 8192 for name in logs)
+
+
+def test_ready_when_the_socket_answers(supervised):
+    path = supervised.dir / "s"
+    script = ("import socket, time\n"
+              f"s = socket.socket(socket.AF_UNIX); time.sleep(0.1); s.bind('{path}')\n"
+              "s.listen(); time.sleep(1000)")
+    assert supervised.run("--ready", path, "--", "/usr/bin/python3", "-c", script).returncode == 0
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(path))
+
+
+@pytest.mark.parametrize("words, text", [
+    ([], "no target was given"),
+    (["--backoff-min", "2s", "--backoff-max", "1s", "--", "true"], "--backoff-min"),
+    (["--log-size", "1", "--", "true"], "log-size"),
+    (["--nonsense", "--", "true"], "--nonsense"),
+])
+def test_usage_errors(supervised, words, text):
+    failed = supervised.run(*words)
+    assert failed.returncode == 2
+    assert text in failed.stderr

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""discover, list, status and the command line itself: what changes nothing."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+
+import pytest
+
+VERBS = ["discover", "list", "install", "attach", "detach", "update", "uninstall", "status"]
+LONG_NAMES = ["discover-driver", "driver-list", "install-driver", "attach-instance",
+              "detach-instance", "update-driver", "uninstall-driver"]
+
+
+def test_discover_tells_the_node(cli):
+    answer = cli("discover")
+    assert answer["node"]["cpus"] == os.cpu_count() or answer["node"]["cpus"] > 0
+    assert answer["node"]["memory"] > 0
+    for device in answer["devices"]:
+        assert device["serial"] and device["eligible"] == (device["verdict"] == "free")
+        assert device["eligible"] or device["reason"] and device["remedy"]
+    assert not cli.state.exists()
+
+
+def test_discover_finds_kits_and_targets(cli, target):
+    answer = cli("discover")
+    kits = [k for k in answer["kits"] if k["path"].endswith("/cyborg-spdk-tgt")]
+    assert kits and kits[0]["kind"] == "engine" and "cyborg-spdk" in kits[0]["version"]
+    found = [t for t in answer["targets"] if t["socket"] == str(target.sock)]
+    assert found and found[0]["answers"] and found[0]["pid"] == target.pid
+    assert "nvmf_create_subsystem" in found[0]["features"]
+
+
+def test_silent_socket_does_not_hold_discover(cli):
+    path = cli.dir / "spdk-silent.sock"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+        s.listen()
+        answer = cli("discover")
+    found = [t for t in answer["targets"] if t["socket"] == str(path)]
+    assert found and not found[0]["answers"] and "no answer" in found[0]["error"]
+
+
+def test_security_hostile_socket_does_not_hurt_discover(cli):
+    path = cli.dir / "spdk-hostile.sock"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+        s.listen()
+
+        def lie():
+            peer, _ = s.accept()
+            peer.recv(65536)
+            peer.sendall(b'{"id":1,"result":' + b"[" * 10000)
+            peer.recv(1)
+        liar = threading.Thread(target=lie)
+        liar.start()
+        answer = cli("discover")
+        liar.join()
+    found = [t for t in answer["targets"] if t["socket"] == str(path)]
+    assert found and not found[0]["answers"] and found[0]["error"]
+
+
+def test_list_ranks_and_explains(cli):
+    backing = cli.dir / "empty"
+    backing.touch()
+    os.truncate(backing, 64 << 20)
+    used = cli.dir / "used"
+    used.write_bytes(b"data" * 1048576)
+    answer = cli("list", backing, used)
+    scores = [c["score"] for c in answer["candidates"]]
+    assert scores == sorted(scores, reverse=True)
+    by_path = {c["path"]: c for c in answer["candidates"]}
+    assert by_path[str(backing)]["attach"] is True
+    assert by_path[str(used)]["attach"] is False
+    assert by_path[str(used)]["verdict"] == "holds-data"
+    assert by_path[str(used)]["serial"].startswith("FILE-")
+
+
+def test_list_ceph_says_what_targets_lack(cli, target):
+    answer = cli("list", "ceph")
+    mine = [c for c in answer["candidates"] if c["path"] == str(target.sock)]
+    has_rbd = "bdev_rbd_create" in target.call("rpc_get_methods")
+    assert mine and mine[0]["eligible"] == has_rbd and "bdev_rbd_create" in mine[0]["reason"]
+
+
+def test_status_of_nothing(cli):
+    answer = cli("status")
+    assert answer["health"] == "ok" and answer["accelerators"] == []
+    assert not cli.state.exists()
+
+
+def test_human_tables_have_no_trailing_blanks(cli):
+    process = cli.start("discover")
+    assert process.returncode == 0
+    assert "io_uring" in process.stdout
+    assert all(line == line.rstrip() for line in process.stdout.splitlines())
+
+
+@pytest.mark.parametrize("verb", VERBS + LONG_NAMES)
+def test_each_verb_has_help(cli, verb):
+    process = cli.start(verb, "--help")
+    assert process.returncode == 0 and process.stdout.startswith("usage: cyborg-spdk ")
+    assert "--json" in process.stdout
+
+
+def test_overview_names_all_verbs(cli):
+    process = cli.start("--help")
+    assert process.returncode == 0
+    assert all(name in process.stdout for name in VERBS + LONG_NAMES)
+    assert cli.start().returncode == 2
+    assert cli.start("--version").stdout.startswith("cyborg-spdk (cyborg-spdk) ")
+
+
+@pytest.mark.parametrize("words, text", [
+    (["nonsense"], "nonsense"),
+    (["status", "a", "b"], "one too many"),
+    (["list", "--scenario", "x"], "allowed are blobstore and ceph"),
+    (["discover", "vhost"], "not supported"),
+    (["install"], "needs an id"),
+    (["install", "../x", "--memory", "1M"], "allowed are"),
+    (["install", "a"], "one of --backing"),
+    (["install", "a", "--memory", "1M", "--backing", "/x"], "one of --backing"),
+    (["install", "a", "vhost", "--memory", "4M"], "not supported"),
+    (["install", "a", "--size", "x"], "size"),
+    (["attach", "vm1"], "--host NQN"),
+    (["attach", "--host", "nqn.2016-06.io.spdk:h"], "--instance ID"),
+    (["attach", "vm1", "--host", "me"], "is no NQN"),
+    (["attach", "v m", "--host", "nqn.2016-06.io.spdk:h"], "allowed are"),
+    (["detach"], "--instance ID"),
+    (["detach", "a", "--instance", "b"], "given twice"),
+    (["uninstall"], "needs the accelerator's id"),
+])
+def test_usage_errors_name_what_came(cli, words, text):
+    process = cli.start(*words)
+    assert process.returncode == 2, process.stderr
+    assert text in process.stderr
+    assert process.stdout == ""
+
+
+def test_json_errors_are_json(cli):
+    failure = cli.refused("detach", "vm1")
+    assert failure.code == 4 and failure.error["name"] == "ENOENT"
+    assert failure.error["message"] in failure.message
+
+
+def test_dry_run_makes_nothing(cli, program):
+    program("cyborg-spdk-tgt")
+    answer = cli("install", "a", "--memory", "16M", "--dry-run")
+    assert [s["name"] for s in answer["steps"]] == ["backing", "record", "start", "configure",
+                                                   "check"]
+    assert not cli.state.exists()
+
+
+def test_state_dir_of_a_user(cli):
+    env = {k: v for k, v in os.environ.items() if k != "CYBORG_SPDK_STATE_DIR"}
+    env["XDG_STATE_HOME"] = str(cli.dir / "xdg")
+    words = [str(cli.program), "status", "--json"]
+    if os.geteuid() == 0:
+        out = subprocess.run(words, env=env, stdout=subprocess.PIPE, check=False).stdout
+        assert json.loads(out)["state_dir"] == "/var/lib/cyborg-spdk"
+    else:
+        out = subprocess.run(words, env=env, stdout=subprocess.PIPE, check=True).stdout
+        assert json.loads(out)["state_dir"] == str(cli.dir / "xdg" / "cyborg-spdk")
