@@ -21,7 +21,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct reactor_options options;
 static char cores_text[64];
 static int start_result;
-static bool started;
+static bool started, may_end;
 static unsigned int completed;
 
 /* --- reactors ------------------------------------------------------------------------------- */
@@ -46,6 +46,11 @@ static void *run(void *arg)
 		return arg;
 	}
 	reactor_system_run(tell_started, NULL);
+	/* Not under the feet of the thread that is still leaving reactor_send_foreign(). */
+	pthread_mutex_lock(&lock);
+	while (!may_end)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
 	reactor_system_fini();
 	bdev_fini();
 	return arg;
@@ -79,6 +84,7 @@ static void start(void)
 	options.share_cores = true;
 	options.spin_ns = 0;
 	started = false;
+	may_end = false;
 	completed = 0;
 	assert_int_equal(pthread_create(&runner, NULL, run, NULL), 0);
 	pthread_mutex_lock(&lock);
@@ -117,6 +123,10 @@ void harness_stop(void)
 
 	harness_settle();
 	harness_call(0, stop, &all_gone);
+	pthread_mutex_lock(&lock);
+	may_end = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
 	assert_int_equal(pthread_join(runner, NULL), 0);
 	assert_true(all_gone);
 }
