@@ -173,4 +173,7 @@ void reactor_stats_get(struct reactor_stats *stats)
 	stats->small_buffers_total = r->small.total;
 	stats->large_buffers_used = r->large.used;
 	stats->large_buffers_total = r->large.total;
+	stats->timers = r->timers.count;
+	for (const struct reactor_poller *p = r->pollers; p; p = p->next)
+		stats->pollers++;
 }

@@ -232,6 +232,7 @@ void reactor_buffer_wait_cancel(struct reactor_buffer_wait *wait);
  * struct reactor_stats - what a reactor did since its start
  * @busy_ns, @idle_ns: turns that found work, turns (and sleep) that found none
  * @turns, @sleeps, @syscalls, @messages: counts
+ * @pollers, @timers: that there are now
  */
 struct reactor_stats {
 	uint64_t busy_ns;
@@ -243,6 +244,7 @@ struct reactor_stats {
 	uint32_t small_buffers_used, small_buffers_total;
 	uint32_t large_buffers_used, large_buffers_total;
 	uint64_t buffer_waits;
+	uint32_t pollers, timers;
 };
 
 /** reactor_stats_get() - of this reactor */

@@ -44,7 +44,5 @@ uint32_t rpc_max_connections(void);
 int rpc_engine_start(struct error *err);
 /** rpc_nvmf_start() - make the default target, as the start-up methods asked for it */
 int rpc_nvmf_start(struct error *err);
-/** rpc_nvmf_save() - append what was asked for at start, and all that was made since */
-void rpc_nvmf_save(json_t *array);
 
 #endif

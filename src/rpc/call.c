@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "rpc/rpc.h"
+
+LOG_FLAG_DEFINE(rpc)
 
 /**
  * struct rpc_request - a call that has no answer yet
@@ -38,6 +41,10 @@ static void answer(struct rpc_request *req, const struct rpc_answer *a)
 {
 	assert(!req->ended);
 	req->ended = true;
+	if (!a->result)
+		log_info(rpc, "%s: refused with %d: %s", req->method->name, a->code, a->message);
+	else
+		log_debug(rpc, "%s: answered", req->method->name);
 	req->answered(req->arg, a);
 	if (!req->calling)
 		request_free(req);

@@ -6,22 +6,17 @@
  * Threading: reactor 0.
  */
 #include "bdev/module.h"
-#include "rpc/areas.h"
-#ifdef RPC_HAS_NVMF
 #include "nvmf/nvmf.h"
-#endif
+#include "rpc/areas.h"
 #include "rpc/framework.h"
 
 void rpc_engine_register(void)
 {
 	static struct rpc_area *const areas[] = {
-		&rpc_area_framework,   &rpc_area_reactors,	 &rpc_area_log,
-		&rpc_area_notify,      &rpc_area_tuning,	 &rpc_area_bdev,
-		&rpc_area_bdev_iostat, &rpc_area_bdev_modules,
-#ifdef RPC_HAS_NVMF
-		&rpc_area_nvmf_target, &rpc_area_nvmf_transport, &rpc_area_nvmf_subsystem,
-		&rpc_area_nvmf_access,
-#endif
+		&rpc_area_framework,	  &rpc_area_reactors,	    &rpc_area_log,
+		&rpc_area_notify,	  &rpc_area_tuning,	    &rpc_area_bdev,
+		&rpc_area_bdev_iostat,	  &rpc_area_bdev_modules,   &rpc_area_nvmf_target,
+		&rpc_area_nvmf_transport, &rpc_area_nvmf_subsystem, &rpc_area_nvmf_access,
 	};
 
 	for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++)
@@ -49,16 +44,12 @@ const struct framework_subsystem *framework_subsystems(void)
 {
 	static const char *const nothing[] = { NULL };
 	static const char *const of_bdev[] = { "iobuf", NULL };
-#ifdef RPC_HAS_NVMF
 	static const char *const of_nvmf[] = { "bdev", "iobuf", NULL };
-#endif
 	static const struct framework_subsystem subsystems[] = {
 		{ "scheduler", nothing, rpc_tuning_save_scheduler },
 		{ "iobuf", nothing, rpc_tuning_save_iobuf },
 		{ "bdev", of_bdev, save_bdev },
-#ifdef RPC_HAS_NVMF
-		{ "nvmf", of_nvmf, rpc_nvmf_save },
-#endif
+		{ "nvmf", of_nvmf, nvmf_save_config },
 		{ NULL, NULL, NULL },
 	};
 
@@ -79,10 +70,5 @@ uint32_t rpc_max_connections(void)
 
 int rpc_engine_start(struct error *err)
 {
-#ifdef RPC_HAS_NVMF
 	return rpc_nvmf_start(err);
-#else
-	(void)err;
-	return 0;
-#endif
 }

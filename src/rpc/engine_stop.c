@@ -8,9 +8,7 @@
 
 #include "base/log.h"
 #include "bdev/module.h"
-#ifdef RPC_HAS_NVMF
 #include "nvmf/nvmf.h"
-#endif
 #include "rpc/areas.h"
 #include "rpc/framework.h"
 
@@ -56,7 +54,6 @@ static void unregister_next(void)
 		reactor_timer_start(&again, 1000000);
 }
 
-#ifdef RPC_HAS_NVMF
 static void destroy_next(void);
 
 static void destroyed(void *arg, int result, const struct error *err)
@@ -95,16 +92,11 @@ static void drain_next(struct nvmf_target *tgt)
 	else
 		destroy_next();
 }
-#endif
 
 void rpc_engine_stop(uint32_t drain_ms, void (*done)(void *arg), void *arg)
 {
 	stopping.drain_ms = drain_ms;
 	stopping.done = done;
 	stopping.arg = arg;
-#ifdef RPC_HAS_NVMF
 	drain_next(nvmf_target_first());
-#else
-	unregister_next();
-#endif
 }

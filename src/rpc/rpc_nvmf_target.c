@@ -5,8 +5,6 @@
  * Threading: reactor 0.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "rpc/rpc_nvmf.h"
@@ -113,21 +111,14 @@ static bool take_filter(struct rpc_request *req, const char *text, uint32_t *fil
 	return true;
 }
 
-static void filter_text(uint32_t filter, char *buf, size_t size)
-{
-	size_t at = 0;
-
-	snprintf(buf, size, "match_any");
-	for (size_t i = 0; i < FILTERS; i++) {
-		if (filter & filters[i].bit)
-			at += (size_t)snprintf(buf + at, size - at, "%s%s", at ? "," : "",
-					       filters[i].name);
-	}
-}
-
 /* --- before the target is made ---------------------------------------------------------------- */
 
 static const char *const dup_host_policies[] = { "allow", NULL };
+
+/* What hosts would be authenticated with: kept by nobody, as there is no authentication yet. */
+static const char *const digests[] = { "sha256", "sha384", "sha512", NULL };
+static const char *const dhgroups[] = { "null",	     "ffdhe2048", "ffdhe3072", "ffdhe4096",
+					"ffdhe6144", "ffdhe8192", NULL };
 
 struct set_config {
 	const char *discovery_filter;
@@ -149,8 +140,8 @@ static const struct rpc_param passthru_params[] = {
 static const struct rpc_param set_config_params[] = {
 	RPC_PARAM(struct set_config, discovery_filter, RPC_STRING, .max = 64),
 	{ .name = "admin_cmd_passthru", .kind = RPC_OBJECT, .members = passthru_params },
-	RPC_UNUSED("dhchap_digests", RPC_STRINGS, sizeof(struct rpc_strings)),
-	RPC_UNUSED("dhchap_dhgroups", RPC_STRINGS, sizeof(struct rpc_strings)),
+	RPC_UNUSED("dhchap_digests", RPC_NAMES, sizeof(uint32_t), .names = digests),
+	RPC_UNUSED("dhchap_dhgroups", RPC_NAMES, sizeof(uint32_t), .names = dhgroups),
 	RPC_UNUSED("dup_host_policy", RPC_ENUM, sizeof(int), .names = dup_host_policies),
 	RPC_REFUSED("poll_groups_mask", "connections are spread over all reactors: see -m"),
 	RPC_END,
@@ -213,29 +204,6 @@ int rpc_nvmf_start(struct error *err)
 	struct nvmf_target *tgt;
 
 	return nvmf_target_create(DEFAULT_TARGET, &at_start, &tgt, err);
-}
-
-static void save_method(json_t *array, const char *method, json_t *params)
-{
-	json_array_append_new(array, json_pack("{s:s,s:o}", "method", method, "params", params));
-}
-
-void rpc_nvmf_save(json_t *array)
-{
-	struct nvmf_target *tgt = nvmf_target_find(NULL);
-	const struct nvmf_target_options *o = tgt ? nvmf_target_options(tgt) : &at_start;
-	char filter[64];
-
-	filter_text(o->discovery_filter, filter, sizeof(filter));
-	save_method(array, "nvmf_set_config",
-		    json_pack("{s:s,s:s}", "discovery_filter", filter, "dup_host_policy",
-			      dup_host_policies[0]));
-	save_method(array, "nvmf_set_max_subsystems",
-		    json_pack("{s:I}", "max_subsystems", (json_int_t)o->max_subsystems));
-	save_method(array, "nvmf_set_crdt",
-		    json_pack("{s:I,s:I,s:I}", "crdt1", (json_int_t)o->crdt[0], "crdt2",
-			      (json_int_t)o->crdt[1], "crdt3", (json_int_t)o->crdt[2]));
-	nvmf_save_config(array);
 }
 
 /* --- targets ---------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -96,6 +97,25 @@ static json_int_t centiseconds(uint64_t ns)
 	return (json_int_t)(ns / (NS_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK)));
 }
 
+/* Clock ticks that a core spent on interrupts, as /proc/stat counts them since boot. */
+static json_int_t interrupt_ticks(unsigned int core)
+{
+	char line[256], name[32];
+	unsigned long long irq = 0, soft = 0;
+	FILE *f = fopen("/proc/stat", "re");
+
+	if (!f)
+		return 0;
+	snprintf(name, sizeof(name), "cpu%u ", core);
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, name, strlen(name)) == 0 &&
+		    sscanf(line, "%*s %*u %*u %*u %*u %*u %llu %llu", &irq, &soft) == 2)
+			break;
+	}
+	fclose(f);
+	return (json_int_t)(irq + soft);
+}
+
 static json_t *mask_json(unsigned int core)
 {
 	char text[300];
@@ -128,11 +148,12 @@ static json_t *reactors_json(const struct survey *s)
 		json_object_set_new(thread, "elapsed",
 				    json_integer(ticks(e->stats.busy_ns + e->stats.idle_ns)));
 		json_array_append_new(
-			array, json_pack("{s:i,s:i,s:i,s:I,s:I,s:b,s:I,s:I,s:[o]}", "lcore",
+			array, json_pack("{s:i,s:i,s:i,s:I,s:I,s:b,s:I,s:I,s:I,s:[o]}", "lcore",
 					 (int)reactor_core(reactor_at(i)), "numa_id", (int)e->numa,
 					 "tid", (int)e->tid, "busy", ticks(e->stats.busy_ns),
 					 "idle", ticks(e->stats.idle_ns), "in_interrupt", !polling,
-					 "sys", centiseconds(e->system_ns), "usr",
+					 "irq", interrupt_ticks(reactor_core(reactor_at(i))), "sys",
+					 centiseconds(e->system_ns), "usr",
 					 centiseconds(e->user_ns), "lw_threads", thread));
 	}
 	return json_pack("{s:I,s:i,s:o}", "tick_rate", (json_int_t)clock_ticks_hz(), "pid",
@@ -149,6 +170,9 @@ static json_t *threads_json(const struct survey *s)
 
 		json_object_set_new(thread, "busy", json_integer(ticks(e->stats.busy_ns)));
 		json_object_set_new(thread, "idle", json_integer(ticks(e->stats.idle_ns)));
+		json_object_set_new(thread, "active_pollers_count", json_integer(e->stats.pollers));
+		json_object_set_new(thread, "timed_pollers_count", json_integer(e->stats.timers));
+		json_object_set_new(thread, "paused_pollers_count", json_integer(0));
 		json_array_append_new(array, thread);
 	}
 	return json_pack("{s:I,s:o}", "tick_rate", (json_int_t)clock_ticks_hz(), "threads", array);
