@@ -23,7 +23,7 @@
 
 static void socket_free_unused(struct nvmf_socket *socket)
 {
-	if (socket->users > 0 || socket->listener)
+	if (socket->listeners > 0 || socket->users > 0 || socket->listener)
 		return;
 	TAILQ_REMOVE(&socket->tgt->sockets, socket, link);
 	free(socket);
@@ -95,8 +95,11 @@ int nvmf_socket_get(struct nvmf_target *tgt, const struct net_addr *addr, struct
 
 void nvmf_socket_put(struct nvmf_socket *socket)
 {
-	if (--socket->listeners == 0)
-		socket_close(socket);
+	if (--socket->listeners > 0)
+		return;
+	nvmf_socket_ref(socket);
+	socket_close(socket);
+	nvmf_socket_unref(socket);
 }
 
 void nvmf_sockets_close(struct nvmf_target *tgt)

@@ -59,7 +59,8 @@ uint16_t nvmf_connect_check_data(const struct nvme_connect_data *data, uint32_t 
 {
 	if (!is_nqn(data->subnqn))
 		return invalid(where, IN_DATA(subnqn));
-	if (!is_nqn(data->hostnqn))
+	/* Hosts in the field, SPDK's own among them, send names of other forms, or none. */
+	if (!memchr(data->hostnqn, 0, NVME_NQN_FIELD))
 		return invalid(where, IN_DATA(hostnqn));
 	return 0;
 }
