@@ -309,9 +309,12 @@ class Cli:
 
     def start(self, *words, env=None):
         """The finished process of one call, as it is."""
-        return subprocess.run([str(self.program), *map(str, words)], env={**self.env, **(env or {})},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, timeout=120)
+        process = subprocess.run([str(self.program), *map(str, words)],
+                                 env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 timeout=120)
+        assert not SANITIZER_WORDS.search(process.stderr), process.stderr
+        return process
 
     def __call__(self, *words, env=None):
         """The JSON answer of a verb that must succeed."""

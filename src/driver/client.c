@@ -159,6 +159,24 @@ static void bytes_take(struct client *c, const char *data, size_t len)
 	}
 }
 
+static void peer_closed(struct client *c)
+{
+	client_abort(c, -ECONNRESET,
+		     json_reader_is_empty(c->reader)
+			     ? "the target closed the connection before it answered"
+			     : "the target closed the connection in mid-answer");
+}
+
+static void socket_failed(struct client *c, int code)
+{
+	if (code == -EAGAIN || code == -EINTR)
+		return;
+	if (code == -ECONNRESET || code == -EPIPE)
+		peer_closed(c);
+	else
+		client_abort(c, -ECONNRESET, error_errno_text(code));
+}
+
 static void read_some(struct client *c)
 {
 	ssize_t n = recv(c->fd, c->in, READ_SIZE, 0);
@@ -166,12 +184,9 @@ static void read_some(struct client *c)
 	if (n > 0)
 		bytes_take(c, c->in, (size_t)n);
 	else if (n == 0)
-		client_abort(c, -ECONNRESET,
-			     json_reader_is_empty(c->reader)
-				     ? "the target closed the connection before it answered"
-				     : "the target closed the connection in mid-answer");
-	else if (errno != EAGAIN && errno != EINTR)
-		client_abort(c, -ECONNRESET, error_errno_text(-errno));
+		peer_closed(c);
+	else
+		socket_failed(c, -errno);
 }
 
 static void write_some(struct client *c)
@@ -181,14 +196,14 @@ static void write_some(struct client *c)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
-			break;
 		if (n < 0) {
-			client_abort(c, -ECONNRESET, error_errno_text(-errno));
-			return;
+			socket_failed(c, -errno);
+			break;
 		}
 		c->out_at += (size_t)n;
 	}
+	if (c->fd < 0)
+		return;
 	if (c->out_at == c->out_len)
 		c->out_at = c->out_len = 0;
 	loop_watch_events(c->watch, (short)(POLLIN | (c->out_len ? POLLOUT : 0)));

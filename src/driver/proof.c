@@ -62,14 +62,18 @@ static int compare_namespace(const struct attachment *a, const json_t *ns, struc
 static int compare(const struct attachment *a, const json_t *seen, struct error *err)
 {
 	const json_t *ns = find_namespace(json_object_get(seen, "namespaces"), a->nsid);
+	const json_t *ctrlr = json_object_get(seen, "controller");
 
-	if (strcmp(text_of(seen, "serial"), a->serial) != 0)
-		return mismatch(a, "serial", text_of(seen, "serial"), a->serial, err);
-	if (strcmp(text_of(seen, "model"), a->model) != 0)
-		return mismatch(a, "model", text_of(seen, "model"), a->model, err);
+	if (strcmp(text_of(ctrlr, "serial"), a->serial) != 0)
+		return mismatch(a, "serial", text_of(ctrlr, "serial"), a->serial, err);
+	if (strcmp(text_of(ctrlr, "model"), a->model) != 0)
+		return mismatch(a, "model", text_of(ctrlr, "model"), a->model, err);
 	if (!ns)
 		return error_set(err, -EPROTO, "instance %s: its host sees no namespace %u",
 				 a->instance, a->nsid);
+	if (!json_is_true(json_object_get(seen, "proved")))
+		return error_set(err, -EPROTO, "instance %s: its host could not read from it",
+				 a->instance);
 	return compare_namespace(a, ns, err);
 }
 

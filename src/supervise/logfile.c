@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,10 +62,8 @@ static void rotate(struct logfile *l)
 	open_current(l);
 }
 
-void logfile_write(struct logfile *l, const char *data, size_t len)
+static void append(struct logfile *l, const char *data, size_t len)
 {
-	if (l->size && l->size + len > l->limit)
-		rotate(l);
 	while (len && l->fd >= 0) {
 		ssize_t n = write(l->fd, data, len);
 
@@ -75,5 +74,32 @@ void logfile_write(struct logfile *l, const char *data, size_t len)
 		l->size += (uint64_t)n;
 		data += n;
 		len -= (size_t)n;
+	}
+}
+
+/* How much of it goes into the current file: whole lines, unless one alone is over the limit. */
+static size_t fitting(const struct logfile *l, const char *data, size_t len)
+{
+	uint64_t room = l->limit > l->size ? l->limit - l->size : 0;
+	const char *end;
+
+	if (len <= room)
+		return len;
+	end = memrchr(data, '\n', (size_t)room);
+	if (end)
+		return (size_t)(end - data) + 1;
+	return l->size ? 0 : (size_t)room;
+}
+
+void logfile_write(struct logfile *l, const char *data, size_t len)
+{
+	while (len) {
+		size_t n = fitting(l, data, len);
+
+		append(l, data, n);
+		data += n;
+		len -= n;
+		if (len)
+			rotate(l);
 	}
 }

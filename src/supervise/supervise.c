@@ -455,8 +455,6 @@ int supervise_run(const struct supervise_options *o, struct error *err)
 		pidfile_write(s.pidfile, getpid(), 0);
 		rc = loop(&s, err);
 	}
-	if (rc < 0)
-		tell_caller(&s, err->text);
 	if (s.pidfile >= 0)
 		unlink(o->pidfile);
 	logfile_close(&s.log);
@@ -466,5 +464,8 @@ int supervise_run(const struct supervise_options *o, struct error *err)
 		close(s.signals);
 	if (s.pidfile >= 0)
 		close(s.pidfile);
+	/* Last: the caller may start again at once. */
+	if (rc < 0)
+		tell_caller(&s, err->text);
 	return rc;
 }

@@ -170,9 +170,10 @@ def test_too_long_state_directory_is_told(node):
 
 
 def test_target_arguments_reach_the_target(node):
-    node("install", "a", "--memory", "4M", "--target-argument=-m", "--target-argument=0x1")
+    node("install", "a", "--memory", "4M", "--target-argument=--drain-timeout",
+         "--target-argument=7")
     command = open(f"/proc/{node.pids()[1]}/cmdline").read().split("\0")
-    assert command[command.index("-m") + 1] == "0x1"
+    assert command[command.index("--drain-timeout") + 1] == "7"
 
 
 def test_two_accelerators(installed):
