@@ -55,8 +55,9 @@ void nvmf_event_raise(struct nvmf_ctrlr *ctrlr, uint32_t event)
 
 void nvmf_event_unmask(struct nvmf_ctrlr *ctrlr, uint32_t event)
 {
+	/* One that was not told yet is cleared with it: the host has just read what it would say. */
 	ctrlr->masked &= ~event;
-	deliver(ctrlr);
+	ctrlr->events &= ~event;
 }
 
 void nvmf_event_request(struct nvmf_req *req)

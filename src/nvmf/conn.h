@@ -110,10 +110,10 @@ struct nvmf_rx {
 	uint8_t type;
 	bool blocked; /* no bytes are taken until nvmf_tcp_unblock() */
 	bool reading; /* the stream fills @read */
-	bool digested;
+	bool drop; /* data that nobody wants: of a command that is refused */
 	uint32_t have; /* of the header, or of the digest */
 	uint32_t pad, left, offset;
-	struct nvmf_req *req; /* whose data comes; NULL: it is dropped */
+	struct nvmf_req *req; /* whose PDU it is */
 	struct nvme_tcp_layout layout;
 	uint8_t header[NVME_TCP_HEADER_MAX + NVME_TCP_DIGEST_BYTES];
 	struct net_read read;

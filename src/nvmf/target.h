@@ -87,7 +87,10 @@ struct nvmf_group {
 /* --- listening sockets -------------------------------------------------------------------------
  */
 
-/** struct nvmf_socket - an address that is listened on; @listeners: of subsystems; @users: connections */
+/**
+ * struct nvmf_socket - an address that is listened on
+ * @listeners: of subsystems; @users: connections
+ */
 struct nvmf_socket {
 	struct nvmf_target *tgt;
 	struct net_addr addr;

@@ -80,7 +80,7 @@ static size_t recv_digest(struct nvmf_conn *conn, const uint8_t *data, size_t le
 	rx->have += (uint32_t)n;
 	if (rx->have < NVME_TCP_DIGEST_BYTES)
 		return n;
-	if (rx->req && data_crc(rx->req, rx->offset - rx->layout.data_len, rx->layout.data_len) !=
+	if (!rx->drop && data_crc(rx->req, rx->offset - rx->layout.data_len, rx->layout.data_len) !=
 			       le32_get(rx->header))
 		data_digest_wrong(conn);
 	pdu_done(conn);
@@ -158,11 +158,11 @@ static size_t recv_data(struct nvmf_conn *conn, const uint8_t *data, size_t len)
 	size_t n = rx->left;
 
 	if (n > len) {
-		if (rx->req && n - len >= READ_IN_PLACE_MIN)
+		if (!rx->drop && n - len >= READ_IN_PLACE_MIN)
 			return read_in_place(conn);
 		n = len;
 	}
-	if (rx->req) {
+	if (!rx->drop) {
 		struct iovec place[NVMF_REQ_BUFFERS];
 		size_t done = 0;
 
@@ -236,10 +236,10 @@ static void begin_cmd(struct nvmf_conn *conn, const struct nvme_tcp_cmd *pdu)
 	}
 	rx->req = req;
 	rx->offset = 0;
+	rx->drop = !req->in_capsule;
 	expect_data(conn);
-	if (!req->in_capsule)
+	if (rx->drop)
 		return;
-	/* Data of a command that is refused, or that does not want it, is dropped. */
 	if (!nvmf_req_buffers_get(req, rx->layout.data_len, capsule_buffer))
 		rx->blocked = true;
 }
@@ -251,6 +251,7 @@ static void begin_h2c_data(struct nvmf_conn *conn, const struct nvme_tcp_data *p
 	rx->req = nvmf_req_at(conn, le16_get(&pdu->ttag));
 	rx->offset = le32_get(&pdu->datao);
 	rx->req->received += rx->layout.data_len;
+	rx->drop = false;
 	expect_data(conn);
 }
 
@@ -277,6 +278,7 @@ static void recv_pdu(struct nvmf_conn *conn, const uint8_t *pdu)
 	}
 	rx->have = 0;
 	rx->req = NULL;
+	rx->drop = true;
 	rx->type = pdu[0];
 	switch (rx->type) {
 	case NVME_TCP_IC_REQ:

@@ -395,7 +395,8 @@ class Queue(Connection):
 
     def log_page(self, page, length, offset=0, rae=False, nsid=0xffffffff, sgl_length=None):
         numd = length // 4 - 1
-        return self.run(GET_LOG, read=length if sgl_length is None else sgl_length, nsid=nsid,
+        return self.run(GET_LOG, length=length if sgl_length is None else sgl_length,
+                        kind=SGL_TRANSPORT, nsid=nsid,
                         cdw10=page | bool(rae) << 15 | (numd & 0xffff) << 16, cdw11=numd >> 16,
                         cdw12=offset & 0xffffffff, cdw13=offset >> 32)
 
