@@ -2,6 +2,7 @@
 """cyborg-spdk-perf against a running cyborg-spdk-tgt: what it tells, its checks, its exit codes."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -154,6 +155,17 @@ def test_several_queue_pairs(perf):
     answer = perf.json("-n", 500, "-P", 4, "-q", 3)
     assert answer["queue_pairs"] == 4
     assert answer["read"]["ios"] == 500
+
+
+def test_two_cores(perf):
+    """Queue pairs on two reactors, each with its own part of the region."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        pytest.skip("needs two cores, this process may use one")
+    answer = perf.json("-m", f"[{cores[0]},{cores[1]}]", "--disable-cpumask-locks", "-w", "verify",
+                       "--length", "4M", "-P", 2, "-q", 8)
+    assert (answer["cores"], answer["queue_pairs"]) == (2, 4)
+    assert answer["verify"] == {"checked": 1024, "unchecked": 0, "mismatched_blocks": 0}
 
 
 @pytest.mark.parametrize("size", ["512", "4K", "64K", "128K"])
