@@ -192,12 +192,18 @@ static void receive(struct rpc_client *c)
 /* --- a client that is not read from may still go ---------------------------------------------- */
 
 /* A half-closed client gets its answers; only one that is gone shows POLLHUP. */
+static bool is_gone(const struct rpc_client *c)
+{
+	struct pollfd fd = { .fd = c->fd };
+
+	return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static void look(struct reactor_timer *timer)
 {
 	struct rpc_client *c = container_of(timer, struct rpc_client, watch);
-	struct pollfd fd = { .fd = c->fd };
 
-	if (poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR)) != 0)
+	if (is_gone(c))
 		client_break(c);
 	else
 		reactor_timer_start(&c->watch, WATCH_NS);
@@ -210,7 +216,7 @@ static void look(struct reactor_timer *timer)
 static void watch(struct rpc_client *c)
 {
 	if (!reactor_timer_is_started(&c->watch))
-		reactor_timer_start(&c->watch, WATCH_NS);
+		look(&c->watch);
 }
 
 /* --- one look at everything ------------------------------------------------------------------- */

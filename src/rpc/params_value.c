@@ -266,6 +266,8 @@ static bool says_nothing(const struct json_value *v)
 		return json_get_u64(v, 0, &number) == 0;
 	case JSON_KIND_STRING:
 		return v->len == 0;
+	case JSON_KIND_TRUE:
+		return false;
 	default:
 		return v->count == 0;
 	}

@@ -22,7 +22,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SOCKET_BACKLOG 128
 
 static int refuse(const char *path, const char *what, int code, struct error *err)
 {
@@ -174,7 +173,7 @@ static int listen_on(struct rpc_socket *s, const struct sockaddr_un *sa, struct 
 		return refuse(s->path, "cannot set its mode", -errno, err);
 	if (bind(s->fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0)
 		return refuse(s->path, "cannot bind", -errno, err);
-	if (listen(s->fd, SOCKET_BACKLOG) < 0) {
+	if (listen(s->fd, SOMAXCONN) < 0) {
 		int rc = refuse(s->path, "cannot listen", -errno, err);
 
 		unlink(s->path);

@@ -34,6 +34,9 @@
 
 #define EXIT_USAGE 2
 
+/* Group and supervisor may both pass on one wish: what comes so soon is the same. */
+#define SAME_SIGNAL_NS NS_PER_SEC
+
 /* What may take longer than the hosts' part of leaving: closing files, removing bdevs. */
 #define LEAVE_GRACE_NS (5 * NS_PER_SEC)
 
@@ -47,7 +50,8 @@ static struct {
 	int signal_fd;
 	struct reactor_io signal_io;
 	struct reactor_timer late;
-	bool busy, leave_asked, leaving;
+	bool busy, leave_asked;
+	uint64_t signal_ns; /* of the first one; 0: none came */
 	int exit_code;
 } tgt = { .signal_fd = -1 };
 
@@ -92,7 +96,6 @@ static void leave(void)
 		tgt.leave_asked = true;
 		return;
 	}
-	tgt.leaving = true;
 	tgt_notify("STOPPING=1");
 	framework_leave();
 	tgt.late.fn = too_late;
@@ -111,18 +114,25 @@ static void fail(const char *text)
 
 static void signals_wait(void);
 
+static void first_signal(const struct signalfd_siginfo *info)
+{
+	tgt.signal_ns = clock_ns();
+	log_notice("%s from process %" PRIu32 ": leaving, within %.1f s",
+		   strsignal((int)info->ssi_signo), info->ssi_pid,
+		   (double)tgt.o.drain_ns / (double)NS_PER_SEC);
+	leave();
+}
+
 static void signalled(struct reactor_io *io, int32_t result)
 {
 	struct signalfd_siginfo info;
 
 	(void)io;
 	if (result >= 0 && read(tgt.signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (tgt.leaving || tgt.leave_asked)
+		if (tgt.signal_ns != 0 && clock_ns() - tgt.signal_ns > SAME_SIGNAL_NS)
 			leave_now("a second signal came");
-		log_notice("%s from process %" PRIu32 ": leaving, within %.1f s",
-			   strsignal((int)info.ssi_signo), info.ssi_pid,
-			   (double)tgt.o.drain_ns / (double)NS_PER_SEC);
-		leave();
+		if (tgt.signal_ns == 0)
+			first_signal(&info);
 	}
 	signals_wait();
 }

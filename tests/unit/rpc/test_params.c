@@ -252,6 +252,8 @@ static void test_what_is_not_here(void **state)
 	}
 	refused(rows, "{\"secret\":\"k\"}",
 		"parameter \"secret\" is \"k\"; leave it out: there are no secrets");
+	refused(rows, "{\"secret\":true}",
+		"parameter \"secret\" is true; leave it out: there are no secrets");
 }
 
 /* What came is shown cut, in ASCII, and never leaves the message without its end. */

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a real SPDK 26.05 answered, asked again of ours: codes and shapes are the same."""
+
+import json
+
+import pytest
+
+from conftest import Target
+
+# Steps where ours differs on purpose, and why (docs/compatibility.md).
+DIFFERENT = {
+    "01_basics": {
+        13: "{} for a method without parameters is accepted",
+        121: "unknown parameters are refused by every method",
+    },
+    "02_waitrpc": {
+        56: "all of these are optional",
+        66: "connections are spread over all reactors",
+        79: "there is the static scheduler only", 80: "see 79",
+        94: "unknown parameters are refused by every method",
+    },
+    "03_bdev_null_malloc": {
+        46: "UUIDs are found in any case",
+        70: "the next free name is taken",
+        72: "no metadata", 73: "no metadata", 74: "no metadata",
+        90: "see 72", 91: "see 73", 92: "see 74",
+        79: "a block size of 0 is an invalid argument, not a lack of memory",
+    },
+    "03_bdev_iostat_qos": {
+        6: "the one name of releases before 23.09 is accepted",
+        71: "no sampling of queue depths", 73: "no sampling of queue depths",
+    },
+    "05_nvmf": {
+        12: "unknown parameters are refused first",
+        152: "no second target connects here", 153: "no second target connects here",
+    },
+}
+
+# Answers whose members depend on what a target is made of.
+OWN_SHAPE = {"framework_get_config", "framework_get_subsystems", "iobuf_get_stats",
+             "log_get_flags", "rpc_get_methods"}
+OWN_ANSWER = {("framework_get_config", name) for name in (
+    "accel", "fsdev", "iscsi", "keyring", "nbd", "scsi", "sock", "vhost_blk", "vhost_scsi", "vmd")}
+OWN_ANSWER |= {(method, flag) for method in ("log_set_flag", "log_clear_flag")
+               for flag in ("bdev",)}
+
+SCENARIOS = ["01_basics", "02_waitrpc", "03_bdev_null_malloc", "03_bdev_iostat_qos",
+             "05_nvmf", "05_nvmf_filter"]
+
+
+def shape(value):
+    if isinstance(value, dict):
+        return {key: shape(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def options_of(argv):
+    """The recorded command line, but for its socket and core."""
+    options = list(argv[1:])
+    for name in ("-r", "-m"):
+        at = options.index(name)
+        del options[at:at + 2]
+    return options
+
+
+def is_own(request):
+    params = request.get("params")
+    first = next(iter(params.values()), None) if isinstance(params, dict) and params else None
+    return (request["method"], first) in OWN_ANSWER if isinstance(first, str) else False
+
+
+def compare(step, answer):
+    wanted, request = step["response"], step["request"]
+    where = f"step {step['step']}: {request}\nSPDK: {wanted}\nours: {answer}"
+    if "error" in wanted:
+        assert "error" in answer, where
+        assert answer["error"]["code"] == wanted["error"]["code"], where
+        assert answer["error"]["message"], where
+    else:
+        assert "result" in answer, where
+        if request["method"] not in OWN_SHAPE:
+            assert shape(answer["result"]) == shape(wanted["result"]), where
+
+
+class Replay:
+    """A target that is started and stopped as the transcript says."""
+
+    def __init__(self, program):
+        self.program = program
+        self.target = self.client = None
+        self.methods = ()
+
+    def start(self, argv):
+        self.stop()
+        self.target = Target(self.program("cyborg-spdk-tgt"), options_of(argv)).wait_ready()
+        self.client = self.target.client()
+        self.methods = self.client.call("rpc_get_methods", include_aliases=True)
+
+    def stop(self):
+        if self.target:
+            self.target.check()
+            self.target.remove()
+            self.target = None
+
+    def step(self, step):
+        method = step["request"]["method"]
+        if method not in self.methods and method.partition("_")[0] != "no":
+            return False
+        answer = self.client.call_raw(method, step["request"].get("params"))
+        if step["response"] is not None and not is_own(step["request"]):
+            compare(step, answer)
+        return True
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_transcript(program, reference, scenario):
+    replay = Replay(program)
+    held = 0
+    try:
+        with open(reference / "transcripts" / f"{scenario}.jsonl", encoding="utf-8") as f:
+            for step in map(json.loads, f):
+                if step.get("target", 1) != 1:
+                    continue
+                if step.get("event") == "start":
+                    replay.start(step["argv"])
+                elif "request" in step and step.get("event") in (None, "timeout"):
+                    if step["step"] in DIFFERENT.get(scenario, {}):
+                        step = {**step, "response": None}
+                    held += replay.step(step)
+        replay.stop()
+    finally:
+        if replay.target:
+            replay.target.remove()
+    assert held > 10
