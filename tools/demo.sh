@@ -14,6 +14,7 @@ export CYBORG_SPDK_STATE_DIR=$dir/state CYBORG_SPDK_BIN=$bin
 nqn_prefix=nqn.2014-08.org.nvmexpress:uuid
 host=$nqn_prefix:$(cat /proc/sys/kernel/random/uuid)
 other_host=$nqn_prefix:$(cat /proc/sys/kernel/random/uuid)
+nqn=
 steps=0
 
 # What a demo that broke leaves running is taken down too.
@@ -38,10 +39,16 @@ say()
 	printf '\n%s. %s\n' $steps "$1"
 }
 
-# run PROGRAM ARG...: one of ours, shown as one would type it
+# run PROGRAM ARG...: one of ours, shown as one would type it with what is long in variables
 run()
 {
-	printf '\n   $ %s\n' "$*"
+	local line=$*
+
+	line=${line//$dir/\$DIR}
+	line=${line//$host/\$HOST}
+	line=${line//$other_host/\$OTHER_HOST}
+	line=${line//${nqn:-$host}/\$NQN}
+	printf '\n   $ %s\n' "$line"
 	"$bin/$1" "${@:2}" 2>&1 | sed 's/^/   /'
 }
 
@@ -56,7 +63,8 @@ for key in sys.argv[1:]:
 print(value)' "$@"
 }
 
-echo "This shows the main job of cyborg-spdk. All of it runs as $(id -un), in $dir."
+echo "This shows the main job of cyborg-spdk. All of it runs as $(id -un)."
+printf '\n   DIR=%s\n   HOST=%s\n' "$dir" "$host"
 
 say "Discover: what this node has, and which targets it could run."
 run cyborg-spdk discover
@@ -72,14 +80,16 @@ say "Attach: export it to instance vm-1, whose host alone may connect, and prove
 run cyborg-spdk attach vm-1 --host "$host"
 address=$(member portals 0 0):$(member portals 0 1)
 nqn=$(member target_nqn)
+printf '\n   NQN=%s\n' "$nqn"
 
 say "Real data: as that host, over NVMe/TCP, write 64 MiB that tells its place, and verify it."
-as_host=(--addr "$address" --nqn "$nqn" --hostnqn "$host" --quiet)
-run cyborg-spdk-perf "${as_host[@]}" -w write --verify-pattern persistent --seed 42 -o 128K --length 64M
+as_host=(--addr "$address" --nqn "$nqn" --hostnqn "$host")
+run cyborg-spdk-perf "${as_host[@]}" -w write --verify-pattern persistent --seed 42 -o 128K \
+	--length 64M
 run cyborg-spdk-perf "${as_host[@]}" --verify-only --seed 42 -o 16K --length 64M
 
 say "Load: random reads and writes of 4 KiB for 3 s, each read verified."
-run cyborg-spdk-perf "${as_host[@]}" -w randrw --verify -t 3 --offset 64M
+run cyborg-spdk-perf "${as_host[@]}" -w randrw --verify -t 3 --offset 64M --length 32M
 
 say "Another host is refused: an export belongs to one host."
 if run cyborg-spdk-perf --addr "$address" --nqn "$nqn" --hostnqn "$other_host" --identify; then
