@@ -96,7 +96,6 @@ struct nvme_qpair {
 	struct error err;
 
 	struct nvme_slot *free;
-	uint16_t free_count;
 	struct nvme_slot *oldest, *newest;
 	struct nvme_request *waiting, **waiting_tail;
 	struct nvme_request *dead, **dead_tail; /* came too late, answered by dead_msg */

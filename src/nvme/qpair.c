@@ -34,7 +34,6 @@ void nvme_qpair_init(struct nvme_qpair *qp, struct nvme_ctrlr *ctrlr, uint16_t q
 		slot->next = qp->free;
 		qp->free = slot;
 	}
-	qp->free_count = depth;
 }
 
 static void list_push(struct nvme_request ***tail, struct nvme_request *req)
@@ -103,7 +102,6 @@ static void start(struct nvme_qpair *qp, struct nvme_request *req)
 
 	assert(slot && req->iovcnt <= NVME_REQUEST_IOV_MAX);
 	qp->free = slot->next;
-	qp->free_count--;
 	slot->req = req;
 	slot->aborting = false;
 	req->cmd.cid = htole16(slot->cid);
@@ -111,22 +109,11 @@ static void start(struct nvme_qpair *qp, struct nvme_request *req)
 	qp->transport->submit(qp, slot);
 }
 
-static bool is_fused_first(const struct nvme_request *req)
-{
-	return (req->cmd.flags & NVME_CMD_FUSE_MASK) == NVME_CMD_FUSE_FIRST;
-}
-
-/* Both commands of a fused operation start together, or the wait goes on. */
+/* In order and without gaps, so that the second command of a fused pair follows its first. */
 static void start_waiting(struct nvme_qpair *qp)
 {
-	while (qp->waiting && qp->state == NVME_QPAIR_READY) {
-		uint16_t wanted = is_fused_first(qp->waiting) ? 2 : 1;
-
-		if (qp->free_count < wanted)
-			return;
-		while (wanted--)
-			start(qp, list_pop(&qp->waiting, &qp->waiting_tail));
-	}
+	while (qp->waiting && qp->free && qp->state == NVME_QPAIR_READY)
+		start(qp, list_pop(&qp->waiting, &qp->waiting_tail));
 }
 
 void nvme_qpair_connected(struct nvme_qpair *qp)
@@ -197,7 +184,6 @@ static struct nvme_request *slot_free(struct nvme_qpair *qp, struct nvme_slot *s
 	slot->cid = (uint16_t)(slot->cid + (1u << NVME_SLOT_BITS));
 	slot->next = qp->free;
 	qp->free = slot;
-	qp->free_count++;
 	return req;
 }
 

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/le.h"
 
@@ -326,6 +327,58 @@ static void test_error_before_data(void **state)
 	assert_int_equal(nvme_status_errno(t.status[0]), -ERANGE);
 }
 
+#define LONG_WRITE (16u * 1024 * 1024)
+
+static uint8_t *long_data;
+
+/* The peer takes nothing before the host was told the answer, or has had its time to be told. */
+static void answer_then_take(struct peer_conn *c)
+{
+	const struct nvme_cmd *cmd = peer_recv_cmd(c);
+	uint16_t cid = le16_get(&cmd->cid);
+
+	peer_r2t(c, cid, 1, 0, LONG_WRITE);
+	peer_reply(c, cid, NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INTERNAL_ERROR), 0, 0);
+	for (unsigned int i = 0; i < 100 && !__atomic_load_n(&t.seen, __ATOMIC_ACQUIRE); i++)
+		usleep(1000);
+	while (peer_recv(c) == NVME_TCP_H2C_DATA)
+		check_written(c->data, le32_get(&((struct nvme_tcp_data *)c->header)->datao),
+			      c->data_len);
+}
+
+/* The memory is the caller's again: what is still sent from it would be seen. */
+static void answered_and_wiped(struct nvme_request *req)
+{
+	memset(long_data, 0xdd, LONG_WRITE);
+	__atomic_store_n(&t.seen, 1, __ATOMIC_RELEASE);
+	answered(req);
+}
+
+static void submit_long_write(struct host *h)
+{
+	for (uint32_t i = 0; i < LONG_WRITE; i++)
+		long_data[i] = peer_byte(i);
+	t.iov[0] = (struct iovec){ long_data, LONG_WRITE };
+	t.req[0] = (struct nvme_request){
+		.iov = t.iov, .iovcnt = 1, .len = LONG_WRITE, .done = answered_and_wiped
+	};
+	nvme_cmd_rw(&t.req[0], NVME_IO_WRITE, 1, 0, LONG_WRITE / 512);
+	nvme_submit(h->qp, &t.req[0]);
+}
+
+/* An answer before the data was taken does not give back memory that the stream still sends. */
+static void test_security_answer_while_sending(void **state)
+{
+	(void)state;
+	setup(answer_then_take, submit_long_write);
+	long_data = malloc(LONG_WRITE);
+	t.peer.max_h2c = PEER_DATA - 128;
+	run();
+	finish();
+	assert_int_equal(t.status[0], NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INTERNAL_ERROR));
+	free(long_data);
+}
+
 /* --- fused ------------------------------------------------------------------------------------ */
 
 static void take_fused(struct peer_conn *c)
@@ -440,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_write_by_r2t),
 		cmocka_unit_test(test_write_in_capsule),
 		cmocka_unit_test(test_error_before_data),
+		cmocka_unit_test(test_security_answer_while_sending),
 		cmocka_unit_test(test_fused_stay_together),
 		cmocka_unit_test(test_fused_needs_two_slots),
 		cmocka_unit_test(test_command_timeout),
