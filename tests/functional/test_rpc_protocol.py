@@ -171,6 +171,9 @@ def test_security_rpc_client_without_reading(target, rpc):
             pass
     for _ in range(100):
         assert rpc.call("log_get_level") == "NOTICE"
+    with open(f"/proc/{target.pid}/maps", encoding="utf-8") as f:
+        if "libasan" in f.read():
+            pytest.skip("AddressSanitizer keeps what was freed")
     # 8 clients with 1 MiB of answers each, buffers doubling as they grow.
     assert resident_kib(target.pid) - before < 64 * 1024
 
