@@ -118,7 +118,7 @@ class Target:
                     sys.exit(f"the target did not come up:\n{text}")
                 time.sleep(0.0001)
 
-    def export(self, megabytes=16, block_size=4096):
+    def export(self, megabytes=1, block_size=4096):
         """A memory-backed namespace on a port of 127.0.0.1, for any host; the port."""
         port = free_port()
         self.rpc.call("bdev_malloc_create", name="disk", block_size=block_size,

@@ -5,7 +5,8 @@
 The target has one reactor on one core, the host (cyborg-spdk-perf) one on another; the bare
 server and client stand on the same cores, while the target is stopped. All four spin. Rounds
 alternate between both pairs. Each ratio is of two medians; beside it is the largest distance of a
-round from its median, for either side.
+round from its median, for either side. Both read a region of 1 MiB, so that it is the protocol that
+is measured and not the memory.
 
 CPU time of an I/O: the share of a core that the serving process used, divided by I/Os a second.
 Since it spins, that is the time of the slower of both ends, as it is for the bare pair.
