@@ -118,7 +118,8 @@ uint16_t nvmf_io_prepare(struct nvmf_req *req)
 	case NVME_IO_WRITE_ZEROES:
 		return check_write_zeroes(req, ns);
 	case NVME_IO_DSM:
-		return nvmf_cmd_data(req, NVMF_DIR_H2C, DSM_BYTES(dsm_ranges(req)), true);
+		/* Linux always hands over room for 256 ranges. */
+		return nvmf_cmd_data(req, NVMF_DIR_H2C, DSM_BYTES(dsm_ranges(req)), false);
 	default:
 		return nvmf_cmd_data(req, NVMF_DIR_NONE, 0, false);
 	}
