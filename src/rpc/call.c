@@ -17,8 +17,9 @@ LOG_FLAG_DEFINE(rpc)
 
 /**
  * struct rpc_request - a call that has no answer yet
- * @called: rpc_call() has returned to whoever called it
- * @ended: answered inside the method; freed when the method returns
+ * @gone: told when nobody waits any more
+ * @calling: the method has not returned yet
+ * @ended: answered; freed at once, or when the method returns
  */
 struct rpc_request {
 	const struct rpc_method *method;

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "bdev/module.h"
 #include "nvmf/nvmf.h"
@@ -27,8 +28,7 @@ static void unregistered(void *arg, int result)
 	unregister_next();
 }
 
-/* One that goes already ends by itself; whoever asked for it is answered. */
-static struct bdev *last_that_stays(void)
+static struct bdev *last_bdev(void)
 {
 	struct bdev *last = NULL;
 
@@ -37,6 +37,7 @@ static struct bdev *last_that_stays(void)
 	return last;
 }
 
+/* Somebody else takes the bdev away and is told of its end, not we. */
 static void look_again(struct reactor_timer *timer)
 {
 	(void)timer;
@@ -46,12 +47,12 @@ static void look_again(struct reactor_timer *timer)
 static void unregister_next(void)
 {
 	static struct reactor_timer again = { .fn = look_again };
-	struct bdev *bdev = last_that_stays();
+	struct bdev *bdev = last_bdev();
 
 	if (!bdev)
 		stopping.done(stopping.arg);
 	else if (bdev_unregister(bdev, unregistered, NULL) < 0)
-		reactor_timer_start(&again, 1000000);
+		reactor_timer_start(&again, NS_PER_MSEC);
 }
 
 static void destroy_next(void);

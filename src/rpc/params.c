@@ -6,6 +6,7 @@
  */
 #include "rpc/params.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,9 @@
 #include <string.h>
 
 #include "rpc/params_value.h"
+
+/* Of one table, for the set of those that came. */
+#define ROWS_MAX 64
 
 struct rpc_arena_block {
 	struct rpc_arena_block *next;
@@ -84,6 +88,7 @@ static int take_member(const struct rpc_param *table, const struct json_value *m
 
 	if (row < 0)
 		return refuse_unknown(table, member, err);
+	assert(row < ROWS_MAX);
 	if (*seen & UINT64_C(1) << row)
 		return error_set(err, -EINVAL, "parameter \"%s\" came twice; give it once",
 				 table[row].name);

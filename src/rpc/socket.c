@@ -22,7 +22,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-
 static int refuse(const char *path, const char *what, int code, struct error *err)
 {
 	return error_set(err, code, "RPC socket %s: %s: %s", path, what, error_errno_text(code));
