@@ -164,8 +164,11 @@ static void epoll_sleep(struct reactor *r, uint64_t timeout_ns)
 	struct epoll *e = r->backend;
 	int ready;
 
+	e->told = false;
 	epoll_submit(r);
-	if (e->done.head || e->trying.head || e->dirty || (e->files.head && e->aio_flying == 0))
+	/* What was told may have started a timer or sent a message behind the back of the loop. */
+	if (e->told || e->done.head || e->trying.head || e->dirty ||
+	    (e->files.head && e->aio_flying == 0))
 		return;
 	r->stats.syscalls++;
 	ready = sleep_for(e, timeout_ns);

@@ -93,6 +93,7 @@ struct epoll_fd {
  * @trying: socket operations asked for in this turn
  * @files: file operations for libaio
  * @done: completed; told in the next turn
+ * @told: submission had to call somebody, whose work is for the next turn: no sleep before it
  * @aio: NULL where libaio is refused
  */
 struct epoll {
@@ -107,6 +108,7 @@ struct epoll {
 	struct io_list files;
 	struct io_list done;
 	int ready;
+	bool told;
 	bool wait_by_ms; /* epoll_pwait2(2) is not there */
 	struct epoll_event events[EPOLL_EVENTS];
 };

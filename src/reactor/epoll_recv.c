@@ -172,7 +172,9 @@ void epoll_recv_failed(struct reactor *r, struct epoll_fd *f, int error)
 {
 	struct reactor_recv *recv = f->recv;
 	struct reactor_accept *accept = f->accept;
+	struct epoll *e = r->backend;
 
+	e->told |= recv || accept;
 	if (recv) {
 		recv_leave(r, f, recv);
 		recv_end(recv, error);

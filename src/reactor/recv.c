@@ -90,6 +90,8 @@ void recv_end(struct reactor_recv *recv, int32_t result)
 {
 	bool stopping = recv_state(recv)->stopping;
 
+	if (recv_state(recv)->starving)
+		starve_no_more(reactor_current, recv);
 	/* Behind this call @recv may be gone, unless a stop waits for its answer. */
 	if (!(stopping && result == -ECANCELED))
 		recv->data(recv, NULL, result);

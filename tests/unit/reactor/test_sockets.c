@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* --- receive, stop, start again, end -------------------------------------------------------- */
 
 struct receiving {
@@ -545,6 +547,66 @@ static void test_regular_file_is_always_ready(void **state)
 	close(fd);
 }
 
+/* --- what cannot be watched ------------------------------------------------------------------ */
+
+static struct {
+	int fd;
+	struct reactor_recv recv;
+	struct reactor_timer start, late;
+	struct reactor_msg msg;
+	bool was_late;
+} file_recv;
+
+static void file_recv_followed(struct reactor_msg *msg)
+{
+	(void)msg;
+	reactor_system_stop();
+}
+
+static void file_recv_ended(struct reactor_recv *recv, void *buffer, int32_t len)
+{
+	(void)recv;
+	assert_null(buffer);
+	assert_true(len < 0);
+	file_recv.msg.fn = file_recv_followed;
+	reactor_defer(&file_recv.msg);
+}
+
+static void file_recv_late(struct reactor_timer *timer)
+{
+	(void)timer;
+	file_recv.was_late = true;
+	reactor_system_stop();
+}
+
+/* From a timer, behind which an idle reactor goes to sleep at once. */
+static void file_recv_begin(struct reactor_timer *timer)
+{
+	(void)timer;
+	file_recv.recv.data = file_recv_ended;
+	reactor_recv_start(&file_recv.recv, file_recv.fd);
+	file_recv.late.fn = file_recv_late;
+	reactor_timer_start(&file_recv.late, 5 * NS_PER_SEC);
+}
+
+static void file_recv_start(void *arg)
+{
+	(void)arg;
+	file_recv.start.fn = file_recv_begin;
+	reactor_timer_start(&file_recv.start, 20 * NS_PER_MSEC);
+}
+
+static void test_refused_receive_lets_nobody_sleep(void **state)
+{
+	(void)state;
+	memset(&file_recv, 0, sizeof(file_recv));
+	file_recv.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	assert_true(file_recv.fd >= 0);
+	unit_run(1, file_recv_start, NULL);
+	assert_false(file_recv.was_late);
+	close(file_recv.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,6 +619,7 @@ int main(void)
 		cmocka_unit_test(test_descriptor_number_is_used_again),
 		cmocka_unit_test(test_connect_and_refusal),
 		cmocka_unit_test(test_regular_file_is_always_ready),
+		cmocka_unit_test(test_refused_receive_lets_nobody_sleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
