@@ -47,6 +47,8 @@ enum net_receiving {
  * @ended: nothing more will be received, because of @end_reason (0: the peer's end of stream)
  * @silent: the user has closed or aborted; no call of the ops
  * @paused: data() took less than it got; @resumed: go on in the next step
+ * @watching: polled for errors, which a stream that is not read has no other way to see;
+ * @watched: and not to be any more
  * @send_error: what sends are answered with from now on
  * @step: what must not be done inside a call of the user's is done by this message
  */
@@ -78,6 +80,9 @@ struct net_stream {
 	bool ended;
 	bool told;
 	int end_reason;
+	struct reactor_io watch_io;
+	bool watching;
+	bool watched;
 	struct net_read *read;
 	struct reactor_io read_io;
 	struct msghdr read_msg;
@@ -107,6 +112,12 @@ void stream_recv_adjust(struct net_stream *s);
 void stream_recv_held(struct net_stream *s);
 void stream_recv_drop(struct net_stream *s);
 void stream_read_fail(struct net_stream *s, int result);
+
+/* stream_watch.c */
+/** stream_watch_start() - while the user takes no bytes: an error of the socket ends the stream */
+void stream_watch_start(struct net_stream *s);
+/** stream_watch_stop() - for good; the stream is not freed while @watching */
+void stream_watch_stop(struct net_stream *s);
 
 /* socket.c */
 int socket_make(const struct net_addr *addr);

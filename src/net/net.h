@@ -65,8 +65,8 @@ struct net_send {
  * struct net_stream_ops - what a stream tells its user
  * @data: bytes arrived. Returns how many of them were taken; fewer than @len means "no more now":
  * the stream keeps the rest and calls again after net_stream_resume(). While it waits it reads
- *        nothing, so the peer is slowed down. net_stream_read_into() inside @data takes over from
- * the first byte that was not taken.
+ *        nothing, so the peer is slowed down; only a reset of the connection is noticed.
+ * net_stream_read_into() inside @data takes over from the first byte that was not taken.
  * @closed: the peer closed (0, or -ECONNRESET), or the stream broke (another errno); once. The
  *          user still owns the stream and ends it with net_stream_close() or net_stream_abort().
  */

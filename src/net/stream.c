@@ -166,7 +166,7 @@ static void close_step(struct net_stream *s)
 	}
 	s->ended = true;
 	stream_recv_adjust(s);
-	if (!s->sending && s->receiving == NET_RECEIVING_OFF && !s->flush.queued)
+	if (!s->sending && s->receiving == NET_RECEIVING_OFF && !s->watching && !s->flush.queued)
 		release(s);
 }
 

@@ -241,6 +241,8 @@ void stream_recv_adjust(struct net_stream *s)
 {
 	enum net_receiving want = wanted(s);
 
+	if (s->silent && want == NET_RECEIVING_OFF)
+		stream_watch_stop(s);
 	if (s->receiving == NET_RECEIVING_MULTI && want != NET_RECEIVING_MULTI) {
 		s->receiving = NET_RECEIVING_STOPPING;
 		reactor_recv_stop(&s->recv, stopped);
@@ -253,6 +255,8 @@ void stream_recv_adjust(struct net_stream *s)
 		reactor_recv_start(&s->recv, s->fd);
 	} else if (want == NET_RECEIVING_DIRECT) {
 		direct_start(s);
+	} else if (s->paused && !s->ended) {
+		stream_watch_start(s);
 	}
 }
 

@@ -219,6 +219,108 @@ static void test_reset_while_sending(void **state)
 	assert_int_equal(t.reason, -ECONNRESET);
 }
 
+/* --- while nothing is taken ----------------------------------------------------------------- */
+
+static struct reactor_timer guard;
+
+static void gives_up(struct reactor_timer *timer)
+{
+	(void)timer;
+	reactor_system_stop();
+}
+
+static void client_leaves(struct reactor_timer *timer)
+{
+	(void)timer;
+	if (t.abort_inside)
+		net_stream_abort(t.pair.client, gone);
+	else
+		net_stream_close(t.pair.client, gone);
+}
+
+static void ready_leave_while_paused(struct unit_pair *pair)
+{
+	net_stream_attach(pair->server, &lazy_ops, NULL);
+	net_stream_attach(pair->client, &take_ops, NULL);
+	unit_send_pattern(pair->client, 0, 1000);
+	late = (struct reactor_timer){ .fn = client_leaves };
+	reactor_timer_start(&late, 20 * NS_PER_MSEC);
+	guard = (struct reactor_timer){ .fn = gives_up };
+	reactor_timer_start(&guard, 10 * NS_PER_SEC);
+}
+
+static void ready_reset_while_paused(struct unit_pair *pair)
+{
+	t.abort_inside = true;
+	ready_leave_while_paused(pair);
+}
+
+static void test_reset_is_noticed_while_paused(void **state)
+{
+	(void)state;
+	run_end(ready_reset_while_paused);
+	assert_int_equal(t.closes, 1);
+	assert_int_equal(t.reason, -ECONNRESET);
+}
+
+static struct reactor_timer taking;
+
+static size_t takes_later(struct net_stream *stream, void *user, const uint8_t *data, size_t len)
+{
+	/* What has come before its time is up is not taken. */
+	return reactor_timer_is_started(&taking) ? 0 : takes(stream, user, data, len);
+}
+
+static void take_now(struct reactor_timer *timer)
+{
+	(void)timer;
+	assert_int_equal(t.closes, 0);
+	net_stream_resume(t.pair.server);
+}
+
+static const struct net_stream_ops later_ops = { takes_later, closes };
+
+static void ready_end_behind_bytes(struct unit_pair *pair)
+{
+	taking = (struct reactor_timer){ .fn = take_now };
+	reactor_timer_start(&taking, 100 * NS_PER_MSEC);
+	net_stream_attach(pair->server, &later_ops, NULL);
+	net_stream_attach(pair->client, &take_ops, NULL);
+	unit_send_pattern(pair->client, 0, 1000);
+	late = (struct reactor_timer){ .fn = client_leaves };
+	reactor_timer_start(&late, 20 * NS_PER_MSEC);
+}
+
+static void test_end_is_told_behind_bytes_that_waited(void **state)
+{
+	(void)state;
+	run_end(ready_end_behind_bytes);
+	assert_int_equal(t.got, 1000);
+	assert_int_equal(t.closes, 1);
+	assert_int_equal(t.reason, 0);
+}
+
+static void server_leaves(struct reactor_timer *timer)
+{
+	(void)timer;
+	net_stream_close(t.pair.client, gone);
+	net_stream_abort(t.pair.server, gone);
+}
+
+/* The stream goes while its socket is watched. */
+static void ready_abort_while_paused(struct unit_pair *pair)
+{
+	ready_leave_while_paused(pair);
+	late.fn = server_leaves;
+}
+
+static void test_abort_while_paused(void **state)
+{
+	(void)state;
+	run_end(ready_abort_while_paused);
+	assert_int_equal(t.got, 0);
+}
+
 /* --- a peer that does not follow ------------------------------------------------------------ */
 
 static void first_gone(void *user)
@@ -288,6 +390,9 @@ int main(void)
 		cmocka_unit_test(test_abort_inside_data),
 		cmocka_unit_test(test_abort_answers_what_is_queued),
 		cmocka_unit_test(test_reset_while_sending),
+		cmocka_unit_test(test_reset_is_noticed_while_paused),
+		cmocka_unit_test(test_end_is_told_behind_bytes_that_waited),
+		cmocka_unit_test(test_abort_while_paused),
 		cmocka_unit_test(test_close_gives_up_on_a_peer_that_does_not_read),
 		cmocka_unit_test(test_abort_behind_a_close),
 		cmocka_unit_test(test_streams_end_without_being_attached),
