@@ -34,8 +34,8 @@ struct bdev_malloc_options {
 void bdev_malloc_options_init(struct bdev_malloc_options *options);
 
 /**
- * bdev_malloc_create() - memory is taken as blocks are written, and what the machine cannot give
- * now is refused
+ * bdev_malloc_create() - memory is taken as blocks are written, and what the machine or a control
+ * group's limit cannot give now is refused
  *
  * Return: 0; -EINVAL, -EEXIST, -ENOMEM with @err filled.
  */

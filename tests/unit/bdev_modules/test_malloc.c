@@ -136,6 +136,38 @@ static void test_unmap(void **state)
 	disk_close(&d);
 }
 
+/* A range is cleared in shares, between which the reactor does other work, and a reset waits. */
+static void test_large_unmap_does_not_hold_up_the_reactor(void **state)
+{
+	struct create c = defaults();
+	struct harness_io h[3] = { 0 };
+	struct disk d;
+	char out[BLOCK], in[BLOCK], zero[BLOCK] = { 0 };
+
+	(void)state;
+	c.o.num_blocks = (UINT64_C(256) << 20) / BLOCK;
+	d = disk_open(c);
+	harness_get(&d.ch, d.desc, 0);
+	pattern(out, sizeof(out), 1);
+	for (uint64_t at = 0; at < c.o.num_blocks; at += 8191)
+		assert_ok(harness_write(&d.ch, out, at, 1, 0));
+	harness_io_data(&h[0], &d.ch, BDEV_IO_UNMAP, NULL, 1, c.o.num_blocks - 1);
+	harness_io_data(&h[1], &d.ch, BDEV_IO_READ, in, 0, 1);
+	harness_io_data(&h[2], &d.ch, BDEV_IO_RESET, NULL, 0, 0);
+	harness_submit_all(h, 3);
+	assert_ok(harness_wait(&h[0]));
+	assert_ok(harness_wait(&h[1]));
+	assert_ok(harness_wait(&h[2]));
+	assert_true(h[1].order < h[0].order);
+	assert_true(h[0].order < h[2].order);
+	assert_memory_equal(in, out, sizeof(in));
+	for (uint64_t at = 8191; at < c.o.num_blocks; at += 8191) {
+		assert_ok(harness_read(&d.ch, in, at, 1));
+		assert_memory_equal(in, zero, sizeof(in));
+	}
+	disk_close(&d);
+}
+
 /* Lent bytes are the bdev's own: what is written later is seen there. */
 static void test_lends_in_place(void **state)
 {
@@ -280,6 +312,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_data, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_unmap_does_not_hold_up_the_reactor,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lends_in_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
