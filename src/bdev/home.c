@@ -167,6 +167,11 @@ void bdev_io_put(struct bdev_io *io)
 	pool_give(bdev_home(), io);
 }
 
+struct iovec *bdev_io_room(struct bdev_io *io)
+{
+	return container_of(io, struct bdev_piece, io)->iov;
+}
+
 struct bdev_piece *bdev_piece_get(struct bdev_channel *ch)
 {
 	struct bdev_io *io = pool_take(ch->home);

@@ -16,7 +16,7 @@
 #include "bdev/module.h"
 
 /* Segments a piece of a split I/O may have before it is bounced. */
-#define BDEV_PIECE_IOV 32u
+#define BDEV_PIECE_IOV BDEV_IO_ROOM
 /* Range locks of a bdev at one time; more wait in order. */
 #define BDEV_LOCKS     8u
 #define BDEV_LOCK_NONE 255u

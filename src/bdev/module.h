@@ -165,6 +165,9 @@ struct bdev_io_wait {
 };
 struct bdev_io *bdev_io_get(struct bdev_io_wait *wait);
 void bdev_io_put(struct bdev_io *io);
+/** bdev_io_room() - segments that an I/O of the pool brings, for whoever took it to fill */
+#define BDEV_IO_ROOM 32u
+struct iovec *bdev_io_room(struct bdev_io *io);
 
 /** bdev_save_config() - all modules' and bdevs' methods, in an order that loads */
 void bdev_save_config(json_t *array);
