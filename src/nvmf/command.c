@@ -14,20 +14,20 @@
  */
 
 /* Data in the capsule: offset and length lie in what came (TCP 1.0, 3.3.2; Base 2.0, 4.1.2). */
-static uint16_t in_capsule_data(struct nvmf_req *req, uint32_t len)
+static uint16_t in_capsule_data(struct nvmf_req *req)
 {
 	const struct nvme_sgl *sgl = &req->cmd.dptr.sgl;
 	uint64_t offset = le64_get(&sgl->address);
 
 	if (offset > req->capsule_len)
 		return GENERIC(NVME_SC_SGL_OFFSET_INVALID);
-	if (len > req->capsule_len - offset)
+	if (le32_get(&sgl->length) > req->capsule_len - offset)
 		return GENERIC(NVME_SC_DATA_SGL_LENGTH_INVALID);
 	req->in_capsule = true;
 	return 0;
 }
 
-static uint16_t sgl_type(struct nvmf_req *req, enum nvmf_dir dir, uint32_t len)
+static uint16_t sgl_type(struct nvmf_req *req, enum nvmf_dir dir)
 {
 	const struct nvme_sgl *sgl = &req->cmd.dptr.sgl;
 
@@ -36,7 +36,7 @@ static uint16_t sgl_type(struct nvmf_req *req, enum nvmf_dir dir, uint32_t len)
 		return req->capsule_len == 0 ? 0 : GENERIC(NVME_SC_INVALID_FIELD);
 	case NVME_SGL_DATA_BLOCK << 4 | NVME_SGL_SUBTYPE_OFFSET:
 		if (dir == NVMF_DIR_H2C)
-			return in_capsule_data(req, len);
+			return in_capsule_data(req);
 		return GENERIC(NVME_SC_SGL_TYPE_INVALID);
 	default:
 		return GENERIC(NVME_SC_SGL_TYPE_INVALID);
@@ -54,7 +54,7 @@ uint16_t nvmf_cmd_data(struct nvmf_req *req, enum nvmf_dir dir, uint32_t len, bo
 		return req->capsule_len == 0 ? 0 : GENERIC(NVME_SC_INVALID_FIELD);
 	if ((req->cmd.flags & NVME_CMD_PSDT_MASK) != NVME_CMD_PSDT_SGL)
 		return GENERIC(NVME_SC_INVALID_FIELD);
-	status = sgl_type(req, dir, len);
+	status = sgl_type(req, dir);
 	if (status)
 		return status;
 	if (sgl_len < len || (exact && sgl_len != len))

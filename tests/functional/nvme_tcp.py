@@ -247,11 +247,13 @@ class Connection:
         return ch, header, data
 
     def is_closed(self):
-        """Read on until the target's end; everything in between is dropped."""
+        """Read on until the target's end, then end too; everything in between is dropped."""
         try:
             while True:
+                self.buffer = b""
                 self.receive_bytes(1)
         except Closed:
+            self.sock.close()
             return True
         except TimeoutError:
             return False
@@ -334,7 +336,9 @@ class Queue(Connection):
 
     def send_data(self, cid, ttag, offset, length, piece=None):
         """Answer an R2T, in pieces of what the target takes."""
-        data = self.writes[cid][offset:offset + length]
+        data = self.writes[cid]
+        assert offset + length <= len(data)
+        data = data[offset:offset + length]
         piece = piece or self.maxh2cdata
         for at in range(0, length, piece):
             self.send(self.h2c(cid, ttag, offset + at, data[at:at + piece],

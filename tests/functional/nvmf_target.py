@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A target with NVMe-oF over TCP set up by RPC, for the test_nvmf_* files."""
 
+import json
 import os
 import socket
 import time
@@ -37,6 +38,16 @@ class Nvmf:
     def listen_address(self, port=None):
         return {"trtype": "TCP", "adrfam": "IPv4", "traddr": "127.0.0.1",
                 "trsvcid": str(port or self.port)}
+
+    def begin(self, method, **params):
+        """Send a call, so that the hosts can do their part meanwhile; the result is what follows."""
+        self.rpc.send(json.dumps(self.rpc.request(method, params)))
+
+        def result():
+            answer = self.rpc.receive()
+            assert "error" not in answer, answer
+            return answer["result"]
+        return result
 
     def malloc(self, name="m0", blocks=8192, block_size=512, **options):
         return self.rpc.call("bdev_malloc_create", name=name, num_blocks=blocks,

@@ -251,8 +251,8 @@ def test_reset_takes_all_io_queues(target):
     with nvmf.controller() as ctrlr:
         queues = [ctrlr.io_queue(qid) for qid in range(1, 5)]
         assert ctrlr.admin.property_set(nvme.CC, 0x460000).status == nvme.SUCCESS
-        wait_until(lambda: not ready(ctrlr), "the reset")
         assert all(q.is_closed() for q in queues)
+        wait_until(lambda: not ready(ctrlr), "the reset")
         with nvmf.queue() as q:
             refused(q.connect(NQN, qid=1, cntlid=ctrlr.cntlid), nvme.SEQUENCE_ERROR)
         ctrlr.enable()
@@ -264,8 +264,8 @@ def test_shutdown(nvmf):
         with nvmf.controller() as ctrlr:
             q = ctrlr.io_queue()
             ctrlr.admin.property_set(nvme.CC, nvme.CC_ENABLED | shn << 14)
-            wait_until(lambda c=ctrlr: c.admin.property_get(nvme.CSTS).dw0 & 0xc == 8, "shutdown")
             assert q.is_closed()
+            wait_until(lambda c=ctrlr: c.admin.property_get(nvme.CSTS).dw0 & 0xc == 8, "shutdown")
             ctrlr.admin.property_set(nvme.CC, 0x460000)
             wait_until(lambda c=ctrlr: c.admin.property_get(nvme.CSTS).dw0 == 0, "the reset")
             ctrlr.enable()
@@ -275,10 +275,10 @@ def test_shutdown(nvmf):
 def test_disable_and_enable_at_once(nvmf):
     with nvmf.controller() as ctrlr:
         for _ in range(20):
-            ctrlr.io_queue()
+            q = ctrlr.io_queue()
             ctrlr.admin.property_set(nvme.CC, 0x460000)
             ctrlr.admin.property_set(nvme.CC, nvme.CC_ENABLED)
-            wait_until(lambda: ready(ctrlr), "ready")
+            assert q.is_closed()
             wait_until(lambda: nvmf.connections() == 1, "I/O queues to end")
             wait_until(lambda: ready(ctrlr), "ready")
 

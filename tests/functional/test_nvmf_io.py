@@ -286,6 +286,12 @@ def test_security_dataset_management_ranges(q):
                         ((1 << 64) - 0xffffffff, 0xffffffff), (1 << 63, 1 << 31)):
         assert deallocate(q, [(0, 1), (lba, blocks)]).status == nvme.LBA_OUT_OF_RANGE
     assert q.read(0, 8).data == b"x" * 4096
+    # As Linux does: room for all ranges, in the capsule or not, and one of them used.
+    for in_capsule in (True, False):
+        cpl = q.run(nvme.DSM, struct.pack("<IIQ", 0, 1, 1).ljust(4096, b"\0"),
+                    in_capsule=in_capsule, nsid=1, cdw10=0, cdw11=4)
+        assert cpl.status == nvme.SUCCESS
+    assert q.read(0, 3).data == b"x" * 512 + bytes(512) + b"x" * 512
     for count, length in ((0, 0), (0, 15), (1, 16), (255, 4080)):
         cpl = q.run(nvme.DSM, bytes(length or 4), length=length, nsid=1, cdw10=count, cdw11=4)
         assert cpl.status == nvme.SGL_LENGTH_INVALID

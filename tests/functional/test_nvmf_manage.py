@@ -74,8 +74,9 @@ def test_subsystem_deleted_under_io(start, cores):
             queues = [ctrlr.io_queue(qid) for qid in (1, 2, 3)]
             for q in queues:
                 running_reads(q)
-            nvmf.rpc.call("nvmf_delete_subsystem", nqn=NQN)
+            deleted = nvmf.begin("nvmf_delete_subsystem", nqn=NQN)
             assert all(q.is_closed() for q in [*queues, ctrlr.admin])
+            assert deleted()
     nvmf.rpc.call("bdev_malloc_delete", name="m0")
 
 
@@ -87,8 +88,8 @@ def test_host_removed(start, cores):
     with nvmf.controller() as ctrlr, nvmf.controller(hostnqn=OTHER_HOST) as other:
         q, stays = ctrlr.io_queue(), other.io_queue()
         running_reads(q)
-        nvmf.rpc.call("nvmf_subsystem_remove_host", nqn=NQN, host=nvme.HOST_NQN)
-        assert q.is_closed() and ctrlr.admin.is_closed()
+        removed = nvmf.begin("nvmf_subsystem_remove_host", nqn=NQN, host=nvme.HOST_NQN)
+        assert q.is_closed() and ctrlr.admin.is_closed() and removed()
         assert stays.read(0, 1).status == nvme.SUCCESS
         with nvmf.queue() as again:
             assert again.connect(NQN).status == nvme.CONNECT_HOST
@@ -114,9 +115,9 @@ def test_listener_removed(start, cores):
     with nvmf.controller() as ctrlr, nvme.Controller(("127.0.0.1", port), NQN) as stays:
         q = ctrlr.io_queue()
         running_reads(q)
-        nvmf.rpc.call("nvmf_subsystem_remove_listener", nqn=NQN,
-                      listen_address=nvmf.listen_address())
-        assert q.is_closed() and ctrlr.admin.is_closed()
+        removed = nvmf.begin("nvmf_subsystem_remove_listener", nqn=NQN,
+                             listen_address=nvmf.listen_address())
+        assert q.is_closed() and ctrlr.admin.is_closed() and removed()
         assert stays.io_queue().read(0, 1).status == nvme.SUCCESS
         with pytest.raises(OSError):
             nvmf.queue()
@@ -316,6 +317,5 @@ def test_leave_while_hosts_work(start, cores):
     for ctrlr in ctrlrs:
         for qid in (1, 2):
             running_reads(ctrlr.io_queue(qid))
-    assert nvmf.target.stop() == 0
-    for ctrlr in ctrlrs:
-        ctrlr.close()
+    nvmf.target.process.terminate()
+    assert all(q.is_closed() for ctrlr in ctrlrs for q in ctrlr.queues)
