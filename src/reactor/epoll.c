@@ -37,8 +37,8 @@ static int epoll_open(struct reactor *r, struct error *err)
 		free(e);
 		return rc;
 	}
+	e->aio_fd = -1;
 	r->backend = e;
-	epoll_files_open(r);
 	return 0;
 }
 

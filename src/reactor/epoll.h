@@ -94,12 +94,13 @@ struct epoll_fd {
  * @files: file operations for libaio
  * @done: completed; told in the next turn
  * @told: submission had to call somebody, whose work is for the next turn: no sleep before it
- * @aio: NULL where libaio is refused
+ * @aio: made for the first direct I/O (@aio_asked); NULL where libaio is refused
  */
 struct epoll {
 	int fd;
 	int aio_fd;
 	io_context_t aio;
+	bool aio_asked;
 	unsigned int aio_flying;
 	struct epoll_fd **fds;
 	unsigned int fds_size;
@@ -154,7 +155,6 @@ void epoll_accept_stop(struct reactor *r, struct reactor_accept *accept,
 void epoll_accept_ready(struct reactor *r, struct epoll_fd *f);
 
 /* epoll_file.c */
-void epoll_files_open(struct reactor *r);
 void epoll_files_close(struct reactor *r);
 void epoll_files_submit(struct reactor *r);
 bool epoll_files_reap(struct reactor *r);

@@ -26,13 +26,14 @@ static struct reactor_io *io_of(struct epoll_io *x)
 
 /* --- libaio --------------------------------------------------------------------------------- */
 
-void epoll_files_open(struct reactor *r)
+/* Not before it is needed: the kernel waits for a grace period of RCU when it ends a queue. */
+static void aio_open(struct reactor *r)
 {
 	struct epoll *e = r->backend;
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = &e->aio_fd };
 	int rc = io_setup(AIO_DEPTH, &e->aio);
 
-	e->aio_fd = -1;
+	e->aio_asked = true;
 	if (rc == 0) {
 		e->aio_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (e->aio_fd < 0 || epoll_ctl(e->fd, EPOLL_CTL_ADD, e->aio_fd, &event) < 0)
@@ -182,20 +183,30 @@ static struct epoll_io *begin(struct reactor_io *io, enum epoll_io_kind kind, in
 	return x;
 }
 
+static bool may_be_aio(struct reactor *r, int fd)
+{
+	struct epoll *e = r->backend;
+	int flags;
+
+	if (e->aio_asked && !e->aio)
+		return false;
+	flags = fcntl(fd, F_GETFL);
+	r->stats.syscalls++;
+	if (flags < 0 || !(flags & O_DIRECT))
+		return false;
+	if (!e->aio_asked)
+		aio_open(r);
+	return e->aio != NULL;
+}
+
 static void transfer(struct reactor *r, struct reactor_io *io, const struct iovec *iov,
 		     unsigned int iovcnt, uint64_t offset)
 {
 	struct epoll *e = r->backend;
 	struct epoll_io *x = epoll_io(io);
-	int flags;
-
-	if (e->aio) {
-		flags = fcntl(x->fd, F_GETFL);
-		r->stats.syscalls++;
-		if (flags >= 0 && (flags & O_DIRECT)) {
-			aio_start(e, io, iov, iovcnt, offset);
-			return;
-		}
+	if (may_be_aio(r, x->fd)) {
+		aio_start(e, io, iov, iovcnt, offset);
+		return;
 	}
 	x->thread.iov = iov;
 	x->thread.iovcnt = iovcnt;

@@ -184,13 +184,13 @@ static void test_epoll_takes_over_where_uring_is_forbidden(void **state)
 static struct {
 	struct reactor_io io;
 	struct iovec iov;
-	uint8_t bytes[4];
+	_Alignas(4096) uint8_t bytes[4096];
 } file;
 
 static void file_read(struct reactor_io *io, int32_t result)
 {
 	(void)io;
-	if (result != 4 || memcmp(file.bytes, "\177ELF", 4) != 0)
+	if (result != (int32_t)sizeof(file.bytes) || memcmp(file.bytes, "\177ELF", 4) != 0)
 		_exit(4);
 	reactor_system_stop();
 }
@@ -198,14 +198,17 @@ static void file_read(struct reactor_io *io, int32_t result)
 static void file_start(void *arg)
 {
 	file.io.done = file_read;
-	file.iov = (struct iovec){ file.bytes, 4 };
+	file.iov = (struct iovec){ file.bytes, sizeof(file.bytes) };
 	reactor_io_readv(&file.io, *(int *)arg, &file.iov, 1, 0);
 }
 
 static void without_aio(void)
 {
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC | O_DIRECT);
 	struct reactor_options opts;
+
+	if (fd < 0)
+		fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	reactor_options_init(&opts);
 	opts.share_cores = true;
@@ -261,6 +264,37 @@ static void check_idle(struct reactor_timer *timer)
 
 static struct reactor_timer idle_timer = { .fn = check_idle };
 
+/* The kernel maps the ring of each libaio queue into the process. */
+static bool aio_is_mapped(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	bool found = false;
+
+	assert_non_null(f);
+	while (!found && fgets(line, sizeof(line), f))
+		found = strstr(line, "[aio]") != NULL;
+	fclose(f);
+	return found;
+}
+
+static void start_without_files(void *arg)
+{
+	*(bool *)arg = aio_is_mapped();
+	reactor_system_stop();
+}
+
+static void test_no_libaio_before_a_file_needs_it(void **state)
+{
+	struct reactor_options opts = unit_options(1);
+	bool mapped = true;
+
+	(void)state;
+	opts.backend = REACTOR_BACKEND_EPOLL;
+	unit_run_with(&opts, start_without_files, &mapped);
+	assert_false(mapped);
+}
+
 static void start_idle(void *arg)
 {
 	(void)arg;
@@ -299,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_backend_is_refused),
 		cmocka_unit_test(test_epoll_takes_over_where_uring_is_forbidden),
 		cmocka_unit_test(test_helper_threads_take_over_where_aio_is_forbidden),
+		cmocka_unit_test(test_no_libaio_before_a_file_needs_it),
 		cmocka_unit_test(test_any_reactor_stops_the_system),
 		cmocka_unit_test(test_idle_reactor_sleeps),
 		cmocka_unit_test(test_nothing_is_left_behind),
