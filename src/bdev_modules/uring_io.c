@@ -241,28 +241,55 @@ static void submit_unmap(struct uring_io *uio)
 			     offset_of(uio->io), uio->total);
 }
 
+/*
+ * The first hole that a whole block lies in: those of a file system with smaller blocks may begin
+ * and end between two of ours.
+ */
+static int64_t seek_hole(int fd, int64_t at, int64_t block)
+{
+	for (;;) {
+		int64_t hole = lseek(fd, at, SEEK_HOLE), data;
+
+		if (hole < 0)
+			return -errno;
+		hole = (hole + block - 1) / block * block;
+		data = lseek(fd, hole, SEEK_DATA);
+		if (data < 0)
+			return errno == ENXIO ? hole : -errno;
+		if (data - hole >= block)
+			return hole;
+		at = data;
+	}
+}
+
+static int64_t seek_data(int fd, int64_t at)
+{
+	int64_t data = lseek(fd, at, SEEK_DATA);
+
+	return data < 0 ? -errno : data;
+}
+
 static void seek(struct reactor_work *work)
 {
 	struct uring_io *uio = container_of(work, struct uring_io, work);
 	struct bdev_io *io = uio->io;
-	int whence = io->type == BDEV_IO_SEEK_DATA ? SEEK_DATA : SEEK_HOLE;
+	int64_t at = (int64_t)offset_of(io);
+	int fd = uring_of(io)->fd;
 
-	uio->work_result = lseek(uring_of(io)->fd, (off_t)offset_of(io), whence);
-	if (uio->work_result < 0)
-		uio->work_result = -errno;
+	uio->work_result = io->type == BDEV_IO_SEEK_DATA
+				   ? seek_data(fd, at)
+				   : seek_hole(fd, at, uring_of(io)->bdev.block_size);
 }
 
 /*
- * A block that is data in part is data; the hole that every file has behind its end is none of the
- * bdev's.
+ * A block that is data in part is data, and a hole begins with a block; the one that every file has
+ * behind its end is none of the bdev's.
  */
 static uint64_t seek_block(const struct uring_io *uio)
 {
 	const struct bdev *bdev = &uring_of(uio->io)->bdev;
 	uint64_t at = (uint64_t)uio->work_result, block = at / bdev->block_size;
 
-	if (uio->io->type == BDEV_IO_SEEK_HOLE && at % bdev->block_size != 0)
-		block++;
 	return block < bdev_num_blocks(bdev) ? block : UINT64_MAX;
 }
 

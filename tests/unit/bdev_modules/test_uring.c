@@ -317,6 +317,35 @@ static void test_seek(void **state)
 	disk_close(&d);
 }
 
+/* Blocks larger than the file system's: a hole within one, or over the edge of two, is data. */
+static void test_seek_passes_over_small_holes(void **state)
+{
+	struct create c = defaults();
+	char *out = malloc(64 * 1024);
+	struct disk d;
+	uint64_t at;
+	int fd;
+
+	(void)state;
+	c.o.block_size = 65536;
+	d = disk_open(c);
+	fd = open(file, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	pattern(out, 64 * 1024, 1);
+	for (off_t kib = 0; kib < 256; kib += 32)
+		assert_int_equal(pwrite(fd, out, 16384, kib * 1024), 16384);
+	fsync(fd);
+	close(fd);
+	assert_ok(harness_seek(&d.ch, BDEV_IO_SEEK_HOLE, 0, &at));
+	assert_int_equal(at, 4);
+	assert_ok(harness_seek(&d.ch, BDEV_IO_SEEK_HOLE, 2, &at));
+	assert_int_equal(at, 4);
+	assert_ok(harness_seek(&d.ch, BDEV_IO_SEEK_DATA, 1, &at));
+	assert_int_equal(at, 1);
+	free(out);
+	disk_close(&d);
+}
+
 /* A limit of the file's size stands for a full disk: EFBIG and ENOSPC are both Capacity Exceeded.
  */
 static void test_no_space(void **state)
@@ -595,6 +624,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_aio_without_fallocate, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tmpfs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seek, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seek_passes_over_small_holes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated_below, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
