@@ -226,6 +226,20 @@ static void discard(struct reactor_work *work)
 	uio->work_result = ioctl(uring_of(uio->io)->fd, BLKDISCARD, range) < 0 ? -errno : 0;
 }
 
+/*
+ * A queue may say that it can, and its device refuse: the kernel gives it up only then. Unmapped
+ * blocks were promised to read as zeroes, so they are written.
+ */
+static void punch_done(struct reactor_io *rio, int32_t result)
+{
+	struct uring_io *uio = container_of(rio, struct uring_io, rio);
+
+	if (result == -EOPNOTSUPP)
+		submit_zeroes(uio);
+	else
+		end(uio, result);
+}
+
 static void submit_unmap(struct uring_io *uio)
 {
 	struct uring_bdev *u = uring_of(uio->io);
@@ -236,7 +250,7 @@ static void submit_unmap(struct uring_io *uio)
 		reactor_work_start(&uio->work);
 		return;
 	}
-	uio->rio.done = simple_done;
+	uio->rio.done = punch_done;
 	reactor_io_fallocate(&uio->rio, u->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			     offset_of(uio->io), uio->total);
 }
