@@ -59,32 +59,34 @@ static int backend_from_env(enum reactor_backend *backend, struct error *err)
 	return 0;
 }
 
+#define WHY_MAX (ERROR_TEXT_MAX + 64)
+
+static void fall_back(char why[WHY_MAX], const struct error *cause)
+{
+	reactor_system.ops = &backend_epoll;
+	snprintf(why, WHY_MAX, "io_uring: %s; using epoll and libaio", cause->text);
+}
+
 /* @why says in words what log_start() tells behind the backend's name. */
-static int backend_choose(enum reactor_backend want, char *why, size_t size, struct error *err)
+static int backend_choose(enum reactor_backend want, char why[WHY_MAX], struct error *err)
 {
 	struct error cause = ERROR_INIT;
-	int rc = 0;
+	int rc;
 
-	if (want == REACTOR_BACKEND_AUTO) {
-		rc = backend_from_env(&want, err);
-		if (rc < 0)
-			return rc;
-	}
 	if (want == REACTOR_BACKEND_EPOLL) {
 		reactor_system.ops = &backend_epoll;
-		snprintf(why, size, "using epoll and libaio, as asked for");
+		snprintf(why, WHY_MAX, "using epoll and libaio, as asked for");
 		return 0;
 	}
 	rc = backend_uring.probe(&cause);
 	if (rc == 0) {
 		reactor_system.ops = &backend_uring;
-		snprintf(why, size, "using io_uring");
+		snprintf(why, WHY_MAX, "using io_uring");
 		return 0;
 	}
 	if (want == REACTOR_BACKEND_URING)
 		return error_set(err, rc, "io_uring was asked for, but: %s", cause.text);
-	reactor_system.ops = &backend_epoll;
-	snprintf(why, size, "io_uring: %s; using epoll and libaio", cause.text);
+	fall_back(why, &cause);
 	return 0;
 }
 
@@ -202,22 +204,54 @@ static int reactor_spawn(struct reactor *r, struct error *err)
 
 /* --- the program's reactors ----------------------------------------------------------------- */
 
-static int reactors_make(struct error *err)
+static void reactors_destroy(void)
+{
+	for (unsigned int i = 0; i < reactor_system.count; i++) {
+		if (reactor_system.reactors[i])
+			reactor_destroy(reactor_system.reactors[i]);
+		reactor_system.reactors[i] = NULL;
+	}
+}
+
+static int reactors_create(struct error *err)
+{
+	for (unsigned int i = 0; i < reactor_system.count; i++) {
+		reactor_system.reactors[i] = reactor_create(i, err);
+		if (!reactor_system.reactors[i]) {
+			reactors_destroy();
+			return err->code;
+		}
+	}
+	return 0;
+}
+
+/*
+ * One ring for the probe is not one for each reactor: locked memory is bounded for all programs of
+ * a user together. Who left the choice to us gets epoll then.
+ */
+static int reactors_make(bool may_fall_back, char why[WHY_MAX], struct error *err)
 {
 	unsigned int count = reactor_system.plan.count;
+	struct error cause = ERROR_INIT;
+	int rc;
 
 	reactor_system.reactors = calloc(count, sizeof(*reactor_system.reactors));
 	if (!reactor_system.reactors)
 		return error_set(err, -ENOMEM, "no memory for %u reactors", count);
 	reactor_system.count = count;
-	for (unsigned int i = 0; i < count; i++) {
-		struct error cause = ERROR_INIT;
-
-		reactor_system.reactors[i] = reactor_create(i, &cause);
-		if (!reactor_system.reactors[i])
-			return error_set(err, cause.code, "%s", cause.text);
+	rc = reactors_create(&cause);
+	if (rc < 0 && may_fall_back && reactor_system.ops == &backend_uring) {
+		fall_back(why, &cause);
+		rc = reactors_create(&cause);
 	}
-	for (unsigned int i = 1; i < count; i++) {
+	if (rc < 0)
+		return error_set(err, rc, "%s", cause.text);
+	return 0;
+}
+
+static int reactors_spawn(struct error *err)
+{
+	for (unsigned int i = 1; i < reactor_system.count; i++) {
 		int rc = reactor_spawn(reactor_system.reactors[i], err);
 
 		if (rc < 0)
@@ -228,7 +262,8 @@ static int reactors_make(struct error *err)
 
 int reactor_system_start(const struct reactor_options *opts, struct error *err)
 {
-	char why[ERROR_TEXT_MAX];
+	enum reactor_backend want = opts->backend;
+	char why[WHY_MAX];
 	int rc;
 
 	assert(reactor_system.count == 0);
@@ -236,9 +271,14 @@ int reactor_system_start(const struct reactor_options *opts, struct error *err)
 	rc = core_plan_make(&reactor_system.plan, opts->cores, opts->share_cores, err);
 	if (rc < 0)
 		return rc;
-	rc = backend_choose(opts->backend, why, sizeof(why), err);
+	if (want == REACTOR_BACKEND_AUTO)
+		rc = backend_from_env(&want, err);
 	if (rc == 0)
-		rc = reactors_make(err);
+		rc = backend_choose(want, why, err);
+	if (rc == 0)
+		rc = reactors_make(want == REACTOR_BACKEND_AUTO, why, err);
+	if (rc == 0)
+		rc = reactors_spawn(err);
 	if (rc < 0) {
 		reactor_system_fini();
 		return rc;
@@ -282,10 +322,7 @@ void reactor_system_fini(void)
 	}
 	/* What is being done still answers to a reactor. */
 	work_fini();
-	for (unsigned int i = 0; i < reactor_system.count; i++) {
-		if (reactor_system.reactors[i])
-			reactor_destroy(reactor_system.reactors[i]);
-	}
+	reactors_destroy();
 	free(reactor_system.reactors);
 	reactor_system.reactors = NULL;
 	reactor_system.count = 0;

@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -181,6 +182,47 @@ static void test_epoll_takes_over_where_uring_is_forbidden(void **state)
 	assert_int_equal(child_denied(SYS_io_uring_setup, without_uring), 0);
 }
 
+/*
+ * Locked memory that is enough for the probe and not for all reactors, somewhere between none and
+ * plenty (where the kernel accounts rings so, which it does for users without CAP_IPC_LOCK).
+ */
+static void short_of_locked_memory(const struct reactor_options *opts)
+{
+	if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+		_exit(77);
+	unsetenv("CYBORG_SPDK_BACKEND");
+	for (rlim_t limit = 0; limit <= (rlim_t)1024 * 1024; limit += 32768) {
+		const struct rlimit memlock = { limit, 8u << 20 };
+		struct error err = ERROR_INIT;
+
+		if (setrlimit(RLIMIT_MEMLOCK, &memlock) < 0)
+			_exit(77);
+		if (reactor_system_start(opts, &err) < 0) {
+			fprintf(stderr, "%s\n", err.text);
+			_exit(1);
+		}
+		reactor_system_fini();
+	}
+	_exit(0);
+}
+
+static void test_epoll_takes_over_where_rings_are_too_few(void **state)
+{
+	struct reactor_options opts = unit_options(2);
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0)
+		short_of_locked_memory(&opts);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static struct {
 	struct reactor_io io;
 	struct iovec iov;
@@ -332,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_backend_is_the_one_asked_for),
 		cmocka_unit_test(test_unknown_backend_is_refused),
 		cmocka_unit_test(test_epoll_takes_over_where_uring_is_forbidden),
+		cmocka_unit_test(test_epoll_takes_over_where_rings_are_too_few),
 		cmocka_unit_test(test_helper_threads_take_over_where_aio_is_forbidden),
 		cmocka_unit_test(test_no_libaio_before_a_file_needs_it),
 		cmocka_unit_test(test_any_reactor_stops_the_system),
