@@ -64,7 +64,7 @@ static int backend_from_env(enum reactor_backend *backend, struct error *err)
 static void fall_back(char why[WHY_MAX], const struct error *cause)
 {
 	reactor_system.ops = &backend_epoll;
-	snprintf(why, WHY_MAX, "io_uring: %s; using epoll and libaio", cause->text);
+	snprintf(why, WHY_MAX, "%s; using epoll and libaio", cause->text);
 }
 
 /* @why says in words what log_start() tells behind the backend's name. */
@@ -86,6 +86,7 @@ static int backend_choose(enum reactor_backend want, char why[WHY_MAX], struct e
 	}
 	if (want == REACTOR_BACKEND_URING)
 		return error_set(err, rc, "io_uring was asked for, but: %s", cause.text);
+	error_prefix(&cause, "io_uring: ");
 	fall_back(why, &cause);
 	return 0;
 }
