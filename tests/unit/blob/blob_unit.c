@@ -113,6 +113,27 @@ static int disk_open(struct bdev *bdev, void *ctx)
 	return 0;
 }
 
+static void record(struct disk *d)
+{
+	if (!d->recording)
+		return;
+	if (d->cut_count == d->cut_room) {
+		d->cut_room = d->cut_room * 2 + 16;
+		d->cuts = realloc(d->cuts, d->cut_room * sizeof(*d->cuts));
+	}
+	d->cuts[d->cut_count] = malloc(d->bytes);
+	memcpy(d->cuts[d->cut_count++], d->data, d->bytes);
+}
+
+void disk_forget_cuts(struct disk *d)
+{
+	for (unsigned int i = 0; i < d->cut_count; i++)
+		free(d->cuts[i]);
+	free(d->cuts);
+	d->cuts = NULL;
+	d->cut_count = d->cut_room = 0;
+}
+
 static int disk_change(struct disk *d, struct bdev_io *io)
 {
 	uint8_t *at = d->data + io->offset * d->bdev.block_size;
@@ -129,6 +150,7 @@ static int disk_change(struct disk *d, struct bdev_io *io)
 		memset(at, 0, bytes);
 	if (io->type == BDEV_IO_UNMAP)
 		__atomic_fetch_add(&d->unmaps, 1, __ATOMIC_RELAXED);
+	record(d);
 	return 0;
 }
 
@@ -163,7 +185,8 @@ static const struct bdev_ops disk_ops = {
 };
 static const struct bdev_module disk_module = { .name = "disk" };
 
-struct disk *disk_create(uint64_t bytes, uint32_t block_size, bool cache, bool zeroing_unmap)
+static struct disk *disk_make(const char *name, uint64_t bytes, uint32_t block_size, bool cache,
+			      bool zeroing_unmap)
 {
 	struct disk *d = calloc(1, sizeof(*d));
 	struct error err = ERROR_INIT;
@@ -186,12 +209,27 @@ struct disk *disk_create(uint64_t bytes, uint32_t block_size, bool cache, bool z
 		.module = &disk_module,
 		.ops = &disk_ops,
 	};
-	assert_done(bdev_register(&d->bdev, "disk", &err), err);
+	assert_done(bdev_register(&d->bdev, name, &err), err);
 	return d;
+}
+
+struct disk *disk_create(uint64_t bytes, uint32_t block_size, bool cache, bool zeroing_unmap)
+{
+	return disk_make("disk", bytes, block_size, cache, zeroing_unmap);
+}
+
+struct disk *disk_copy(const struct disk *disk, const uint8_t *data)
+{
+	struct disk *copy = disk_make("copy", disk->bytes, disk->bdev.block_size,
+				      disk->bdev.write_cache, disk->zeroing_unmap);
+
+	memcpy(copy->data, data, disk->bytes);
+	return copy;
 }
 
 void disk_delete(struct disk *disk)
 {
+	disk_forget_cuts(disk);
 	unit_delete_bdev(&disk->bdev);
 }
 

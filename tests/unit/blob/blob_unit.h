@@ -40,10 +40,14 @@ void unit_fiber(unsigned int reactors, void (*fn)(void));
  * struct disk - blocks in memory
  * @cache: it has a write cache, which loses nothing, but flushes are counted
  * @zeroing_unmap: unmapped blocks read as zeroes; otherwise unmap leaves what was there
+ * @cuts: what was on it after each write while @recording
  * @fail_after: so many writes from now on fail; negative: none does
  */
 struct disk {
 	struct bdev bdev;
+	uint8_t **cuts;
+	unsigned int cut_count, cut_room;
+	bool recording;
 	uint8_t *data;
 	uint64_t bytes;
 	bool zeroing_unmap;
@@ -55,6 +59,9 @@ struct disk {
 /** disk_create() - filled with 0xd5, so that what was never written shows */
 struct disk *disk_create(uint64_t bytes, uint32_t block_size, bool cache, bool zeroing_unmap);
 void disk_delete(struct disk *disk);
+/** disk_copy() - another disk, "copy", with these bytes */
+struct disk *disk_copy(const struct disk *disk, const uint8_t *data);
+void disk_forget_cuts(struct disk *disk);
 /** unit_delete_bdev() - unregister and wait */
 void unit_delete_bdev(struct bdev *bdev);
 struct bdev_desc *unit_open(const char *name);
