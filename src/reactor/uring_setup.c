@@ -186,6 +186,9 @@ static int multishot_check(struct uring *u, struct error *err)
 		rc = multishot_try(u, pair);
 	close(pair[0]);
 	close(pair[1]);
+	if (rc == -EPERM || rc == -EACCES)
+		return error_set(err, rc, "%s behind io_uring_setup (seccomp)",
+				 error_errno_text(rc));
 	if (rc < 0)
 		return error_set(err, rc, "multishot receive is missing (Linux 6.0 has it): %s",
 				 error_errno_text(rc));
