@@ -22,6 +22,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
+#define LINGER_NS      NS_PER_SEC
+#define LINGER_STEP_US 1000
+
 static int refuse(const char *path, const char *what, int code, struct error *err)
 {
 	return error_set(err, code, "RPC socket %s: %s: %s", path, what, error_errno_text(code));
@@ -121,24 +126,37 @@ static int address(const char *path, struct sockaddr_un *sa, struct error *err)
 	return 0;
 }
 
-/* A server without a lock file of ours would lose its socket without noticing. */
-static int check_unserved(const char *path, const struct sockaddr_un *sa, struct error *err)
+/* 1: somebody listens at @path; 0: nobody; -errno with @err */
+static int is_served(const char *path, const struct sockaddr_un *sa, struct error *err)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int rc;
 
 	if (fd < 0)
 		return refuse(path, "cannot make a socket", -errno, err);
-	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa));
-	rc = rc < 0 && errno != EAGAIN ? 0 : -EBUSY;
+	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN;
 	close(fd);
-	if (rc < 0)
+	return rc;
+}
+
+/*
+ * A server without a lock file of ours would lose its socket without noticing. That of a killed
+ * server listens on for a moment: its ring holds the socket until the kernel has taken it down.
+ */
+static int check_unserved(const char *path, const struct sockaddr_un *sa, struct error *err)
+{
+	uint64_t until = clock_ns() + LINGER_NS;
+	int rc;
+
+	while ((rc = is_served(path, sa, err)) > 0 && clock_ns() < until)
+		usleep(LINGER_STEP_US);
+	if (rc > 0)
 		return error_set(
-			err, rc,
+			err, -EBUSY,
 			"RPC socket %s: some process without a lock file serves it; stop it, or "
 			"choose another path with -r",
 			path);
-	return 0;
+	return rc;
 }
 
 static int remove_stale(const char *path, const struct sockaddr_un *sa, struct error *err)
