@@ -55,7 +55,8 @@ void nvmf_event_raise(struct nvmf_ctrlr *ctrlr, uint32_t event)
 
 void nvmf_event_unmask(struct nvmf_ctrlr *ctrlr, uint32_t event)
 {
-	/* One that was not told yet is cleared with it: the host has just read what it would say. */
+	/* One that was not told yet is cleared with it: the host has just read what it would say.
+	 */
 	ctrlr->masked &= ~event;
 	ctrlr->events &= ~event;
 }

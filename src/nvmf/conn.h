@@ -108,9 +108,9 @@ enum nvmf_rx_state { NVMF_RX_HEADER, NVMF_RX_PAD, NVMF_RX_DATA, NVMF_RX_DIGEST }
 struct nvmf_rx {
 	uint8_t state;
 	uint8_t type;
-	bool blocked; /* no bytes are taken until nvmf_tcp_unblock() */
-	bool reading; /* the stream fills @read */
-	bool drop; /* data that nobody wants: of a command that is refused */
+	bool blocked;  /* no bytes are taken until nvmf_tcp_unblock() */
+	bool reading;  /* the stream fills @read */
+	bool drop;     /* data that nobody wants: of a command that is refused */
 	uint32_t have; /* of the header, or of the digest */
 	uint32_t pad, left, offset;
 	struct nvmf_req *req; /* whose PDU it is */
@@ -159,7 +159,8 @@ struct nvmf_conn {
 		uint64_t commands;
 	} counts;
 
-	struct reactor_timer timer;
+	struct reactor_timer timer; /* until Connect, then of stall.c */
+	uint64_t data_pdus, data_pdus_seen;
 	struct net_send ic_send, term_send;
 	struct iovec ic_iov, term_iov;
 	struct nvme_tcp_ic_resp ic_pdu;
@@ -195,6 +196,13 @@ void nvmf_conn_forget(struct nvmf_conn *conn);
 void nvmf_conn_check_end(struct nvmf_conn *conn);
 /** nvmf_conn_name() - "127.0.0.1:45678" for messages */
 const char *nvmf_conn_name(const struct nvmf_conn *conn, char *buf, size_t size);
+
+/* --- stall.c ----------------------------------------------------------------------------------
+ */
+
+#define NVMF_STALL_MS 10000u
+/** nvmf_stall_watch() - the host owes data from now on */
+void nvmf_stall_watch(struct nvmf_conn *conn);
 
 /* --- req.c: slots, buffers, completion --------------------------------------------------------
  */

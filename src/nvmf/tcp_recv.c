@@ -29,6 +29,7 @@ static void pdu_done(struct nvmf_conn *conn)
 	rx->state = NVMF_RX_HEADER;
 	rx->have = 0;
 	rx->req = NULL;
+	conn->data_pdus++;
 	if (!req)
 		return;
 	if (rx->type == NVME_TCP_CMD)
@@ -81,7 +82,7 @@ static size_t recv_digest(struct nvmf_conn *conn, const uint8_t *data, size_t le
 	if (rx->have < NVME_TCP_DIGEST_BYTES)
 		return n;
 	if (!rx->drop && data_crc(rx->req, rx->offset - rx->layout.data_len, rx->layout.data_len) !=
-			       le32_get(rx->header))
+				 le32_get(rx->header))
 		data_digest_wrong(conn);
 	pdu_done(conn);
 	return n;
@@ -240,6 +241,7 @@ static void begin_cmd(struct nvmf_conn *conn, const struct nvme_tcp_cmd *pdu)
 	expect_data(conn);
 	if (rx->drop)
 		return;
+	nvmf_stall_watch(conn);
 	if (!nvmf_req_buffers_get(req, rx->layout.data_len, capsule_buffer))
 		rx->blocked = true;
 }

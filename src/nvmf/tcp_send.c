@@ -146,6 +146,7 @@ void nvmf_tcp_r2t(struct nvmf_req *req)
 	req->state = NVMF_REQ_H2C_DATA;
 	req->sends++;
 	net_stream_send(conn->stream, &req->r2t_send);
+	nvmf_stall_watch(conn);
 }
 
 /* --- PDUs of the connection --------------------------------------------------------------------

@@ -189,13 +189,6 @@ def test_connect_to_discovery(nvmf):
                 QID)
 
 
-def test_silent_connections_are_closed(nvmf):
-    with nvmf.connection(ic=False) as silent, nvmf.connection() as half:
-        half.send(b"\4\0\x48\0")
-        assert silent.is_closed() and half.is_closed()
-    nvmf.wait_no_connections()
-
-
 def test_wrong_fabrics_commands(nvmf):
     with nvmf.controller() as ctrlr:
         q = ctrlr.io_queue()

@@ -193,6 +193,29 @@ def test_drain_lets_commands_end(start):
         assert q.is_closed()
 
 
+def test_security_hosts_that_stop_halfway(start):
+    """Before Connect, in the middle of a capsule, with data owed: nothing is held for ever."""
+    nvmf = start().simple()
+    with nvmf.connection(ic=False) as silent, nvmf.connection() as half, \
+            nvmf.controller() as ctrlr:
+        half.send(b"\4\0\x48\0")
+        owing, cut, waiting = (ctrlr.io_queue(qid) for qid in (1, 2, 3))
+        owing.answer_r2t = False
+        for _ in range(100):
+            owing.submit(nvme.WRITE, bytes(131072), in_capsule=False, **owing.lba_fields(0, 256))
+        owing.wait_r2t()
+        entry = nvme.sqe(nvme.WRITE, 1, dptr=nvme.sgl(nvme.SGL_CAPSULE, 4096),
+                         **cut.lba_fields(0, 8))
+        cut.send(cut.capsule(entry, bytes(4096))[:1000])
+        assert silent.is_closed() and half.is_closed()
+        assert owing.is_closed() and cut.is_closed()
+        # One that has only nothing to say stays.
+        assert waiting.write(0, bytes(65536)).status == nvme.SUCCESS
+        assert "sent nothing of the data it owes" in nvmf.target.log
+    nvmf.wait_no_connections()
+    assert nvmf.waiting() == 0
+
+
 # --- storms --------------------------------------------------------------------------------------
 
 
