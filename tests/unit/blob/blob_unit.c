@@ -154,14 +154,11 @@ static int disk_change(struct disk *d, struct bdev_io *io)
 	return 0;
 }
 
-static void disk_submit(void *ctx, struct bdev_io *io)
+static void disk_carry_out(struct disk *d, struct bdev_io *io)
 {
-	struct disk *d = ((struct disk_channel *)ctx)->disk;
 	int rc = 0;
 
-	if (d->gone)
-		rc = -EIO;
-	else if (io->type == BDEV_IO_READ)
+	if (io->type == BDEV_IO_READ)
 		iov_scatter(io->iov, io->iovcnt, 0, d->data + io->offset * d->bdev.block_size,
 			    io->blocks * d->bdev.block_size);
 	else if (io->type == BDEV_IO_FLUSH)
@@ -169,6 +166,36 @@ static void disk_submit(void *ctx, struct bdev_io *io)
 	else
 		rc = disk_change(d, io);
 	bdev_io_complete_errno(io, rc);
+}
+
+struct disk_io {
+	struct reactor_timer timer;
+	struct disk *disk;
+	struct bdev_io *io;
+};
+
+static void disk_later(struct reactor_timer *timer)
+{
+	struct disk_io *di = container_of(timer, struct disk_io, timer);
+
+	disk_carry_out(di->disk, di->io);
+}
+
+static void disk_submit(void *ctx, struct bdev_io *io)
+{
+	struct disk *d = ((struct disk_channel *)ctx)->disk;
+	struct disk_io *di = bdev_io_ctx(io, struct disk_io);
+	static unsigned int turn;
+
+	if (d->slow_from == 0 || io->offset * d->bdev.block_size < d->slow_from ||
+	    io->type == BDEV_IO_READ || io->type == BDEV_IO_FLUSH) {
+		disk_carry_out(d, io);
+		return;
+	}
+	*di = (struct disk_io){ .timer.fn = disk_later, .disk = d, .io = io };
+	/* 1 to 3 milliseconds, neither equal nor in order. */
+	reactor_timer_start(&di->timer,
+			    1000000 + __atomic_fetch_add(&turn, 7, __ATOMIC_RELAXED) % 16 * 125000);
 }
 
 static void disk_destruct(struct bdev *bdev)

@@ -40,6 +40,7 @@ void unit_fiber(unsigned int reactors, void (*fn)(void));
  * struct disk - blocks in memory
  * @cache: it has a write cache, which loses nothing, but flushes are counted
  * @zeroing_unmap: unmapped blocks read as zeroes; otherwise unmap leaves what was there
+ * @slow_from: writes from this byte on take a while and are done at its end; 0: none does
  * @cuts: what was on it after each write while @recording
  * @fail_after: so many writes from now on fail; negative: none does
  */
@@ -51,7 +52,7 @@ struct disk {
 	uint8_t *data;
 	uint64_t bytes;
 	bool zeroing_unmap;
-	bool gone;
+	uint64_t slow_from;
 	int64_t fail_after;
 	uint64_t writes, flushes, unmaps;
 };

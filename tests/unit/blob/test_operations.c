@@ -498,7 +498,7 @@ static void writer(void *arg)
 	while (!stop_writing) {
 		pattern(data, CLUSTER, ++written);
 		assert_int_equal(view_io(live, reactor_count() - 1, BDEV_IO_WRITE, data,
-					 (uint64_t)(written % 16) * CLUSTER, CLUSTER),
+					 (uint64_t)(written % 2) * CLUSTER, CLUSTER),
 				 0);
 	}
 	free(data);
@@ -509,10 +509,10 @@ static unsigned int newest(struct blob *s)
 {
 	unsigned int best = 0;
 
-	for (unsigned int i = 0; i < 16; i++) {
+	for (unsigned int i = 0; i < 2; i++) {
 		assert_int_equal(io(s, BDEV_IO_READ, (uint64_t)i * CLUSTER, CLUSTER), 0);
 		for (unsigned int n = written; n > 0 && !is_zero(buffer, CLUSTER); n--) {
-			if (n % 16 == i && is_pattern(buffer, CLUSTER, n)) {
+			if (n % 2 == i && is_pattern(buffer, CLUSTER, n)) {
 				best = n > best ? n : best;
 				break;
 			}
@@ -527,6 +527,9 @@ static void snapshots_under_load(void)
 	struct blob *b, *s;
 
 	begin_with(8 << 20, CLUSTER, false);
+	/* Data takes longer than metadata: a write that nobody waits for ends behind the snapshot.
+	 */
+	disk->slow_from = 34 * CLUSTER;
 	stop_writing = false;
 	written = 0;
 	writer_over = (struct fiber_event)FIBER_EVENT_INIT;
@@ -537,6 +540,9 @@ static void snapshots_under_load(void)
 		unsigned int until = written + 5, seen;
 
 		while (written < until)
+			fiber_yield();
+		/* Time for the last one to get under way. */
+		for (unsigned int turns = 0; turns < 300; turns++)
 			fiber_yield();
 		ids[i] = snapshot(b);
 		s = open_blob(ids[i]);
@@ -700,12 +706,25 @@ static void check_cut(const struct scene *scene, const uint8_t *data, bool *afte
 	disk_delete(copy);
 }
 
+/* A store that was unloaded cleanly: its masks must not be believed behind the first change. */
+static void load_cleanly(void)
+{
+	uint64_t id = subject != NULL ? blob_id(subject) : 0;
+
+	if (subject != NULL)
+		blob_close(subject);
+	unload();
+	load();
+	subject = subject != NULL ? open_blob(id) : NULL;
+}
+
 static void run_scene(const struct scene *scene)
 {
 	bool after = false;
 
 	begin_with(3 << 20, 4096, false);
 	scene->prepare();
+	load_cleanly();
 	disk->recording = true;
 	scene->act();
 	disk->recording = false;
