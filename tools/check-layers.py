@@ -27,6 +27,7 @@ MAY_USE = {
     "perf": ["nvme"],
     "probe": ["base"],
     "supervise": ["base"],
+    "blobtool": ["lvol", "probe"],
     "driver": ["probe", "base"],
     "cli": ["driver"],
 }
