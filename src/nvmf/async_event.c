@@ -77,20 +77,32 @@ void nvmf_event_request(struct nvmf_req *req)
 	deliver(ctrlr);
 }
 
-bool nvmf_event_abort(struct nvmf_req *req, uint16_t status)
+/* False when it is not among those that wait. */
+static bool forget_request(struct nvmf_ctrlr *ctrlr, const struct nvmf_req *req)
 {
-	struct nvmf_ctrlr *ctrlr = req->conn->ctrlr;
-
 	for (uint32_t i = 0; i < ctrlr->event_count; i++) {
 		if (ctrlr->event_reqs[i] != req)
 			continue;
 		ctrlr->event_count--;
 		for (; i < ctrlr->event_count; i++)
 			ctrlr->event_reqs[i] = ctrlr->event_reqs[i + 1];
-		nvmf_req_complete(req, status);
 		return true;
 	}
 	return false;
+}
+
+bool nvmf_event_abort(struct nvmf_req *req, uint16_t status)
+{
+	if (!forget_request(req->conn->ctrlr, req))
+		return false;
+	nvmf_req_complete(req, status);
+	return true;
+}
+
+void nvmf_event_withdraw(struct nvmf_req *req)
+{
+	if (forget_request(req->conn->ctrlr, req))
+		nvmf_req_drop(req);
 }
 
 void nvmf_event_abort_all(struct nvmf_ctrlr *ctrlr)

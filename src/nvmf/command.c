@@ -89,6 +89,19 @@ static uint16_t prepare(struct nvmf_req *req)
 	return nvmf_io_prepare(req);
 }
 
+/*
+ * Hosts that leave give up their Asynchronous Event Requests without a word, and use the CIDs again
+ * for what they shut down by: SPDK's does. An answer to the old one would be taken for the new
+ * one's.
+ */
+static void withdraw_forgotten(struct nvmf_conn *conn, uint16_t cid)
+{
+	struct nvmf_req *old = nvmf_req_by_cid(conn, cid);
+
+	if (old && old->state == NVMF_REQ_EVENT)
+		nvmf_event_withdraw(old);
+}
+
 /* Is the CID in use? Then this one is refused; the one that runs is not touched (Figure 94). */
 static uint16_t enter_queue(struct nvmf_req *req)
 {
@@ -107,6 +120,7 @@ struct nvmf_req *nvmf_cmd_arrived(struct nvmf_conn *conn, const struct nvme_cmd 
 	struct nvmf_req *req;
 	uint16_t status;
 
+	withdraw_forgotten(conn, le16_get(&sqe->cid));
 	/* More than the queue has entries: the host broke flow control (Base 2.0, 3.3.1.1). */
 	if (conn->outstanding + conn->events >= conn->entries) {
 		const uint8_t *pdu = (const uint8_t *)sqe - sizeof(struct nvme_tcp_common);

@@ -129,6 +129,8 @@ void nvmf_event_raise(struct nvmf_ctrlr *ctrlr, uint32_t event);
 void nvmf_event_unmask(struct nvmf_ctrlr *ctrlr, uint32_t event);
 /** nvmf_event_abort() - the request ends with @status; false when it waits for nothing */
 bool nvmf_event_abort(struct nvmf_req *req, uint16_t status);
+/** nvmf_event_withdraw() - the request ends without an answer: its host has forgotten it */
+void nvmf_event_withdraw(struct nvmf_req *req);
 void nvmf_event_changed_ns(struct nvmf_ctrlr *ctrlr, uint32_t nsid);
 /** nvmf_event_abort_all() - on reset, shutdown and draining: no request waits any more */
 void nvmf_event_abort_all(struct nvmf_ctrlr *ctrlr);

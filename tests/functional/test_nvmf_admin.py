@@ -277,6 +277,29 @@ def test_event_request_limit(admin):
     assert not any(cid in admin.completed for cid in cids)
 
 
+def test_event_request_whose_cid_comes_again(nvmf, admin):
+    """SPDK's host forgets its requests when it leaves, and uses their CIDs for other commands."""
+    assert admin.set_feature(0xb, 0x100).status == nvme.SUCCESS
+    cids = [admin.submit(nvme.ASYNC_EVENT) for _ in range(4)]
+    for cid in cids[:3]:
+        cpl = admin.run(nvme.IDENTIFY, read=4096, cdw10=1, cid=cid)
+        assert cpl.status == nvme.SUCCESS and len(cpl.data) == 4096
+    # The three are gone and owe nothing; there is room for as many again, behind the fourth.
+    more = [admin.submit(nvme.ASYNC_EVENT) for _ in range(3)]
+    assert admin.run(nvme.ASYNC_EVENT).status == nvme.AER_LIMIT
+    nvmf.rpc.call("nvmf_subsystem_remove_ns", nqn=NQN, nsid=5)
+    assert admin.wait(cids[3]).dw0 == 0x00040002
+    assert admin.identify(1).status == nvme.SUCCESS
+    assert not any(cid in admin.completed for cid in cids + more)
+
+
+def test_event_request_with_the_cid_of_another(admin):
+    cid = admin.submit(nvme.ASYNC_EVENT)
+    admin.submit(nvme.ASYNC_EVENT, cid=cid)
+    assert admin.identify(1).status == nvme.SUCCESS
+    assert cid not in admin.completed
+
+
 def test_namespace_event(nvmf, admin):
     assert admin.set_feature(0xb, 0x100).status == nvme.SUCCESS
     first = admin.submit(nvme.ASYNC_EVENT)
