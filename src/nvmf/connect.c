@@ -67,9 +67,75 @@ uint16_t nvmf_connect_check_data(const struct nvme_connect_data *data, uint32_t 
 
 uint16_t nvmf_connect_prepare(struct nvmf_req *req)
 {
-	if (req->cmd.flags & NVME_CMD_FUSE_MASK)
-		return NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INVALID_FIELD) | NVME_STATUS_DNR;
-	return nvmf_cmd_data(req, NVMF_DIR_H2C, sizeof(struct nvme_connect_data), false);
+	uint16_t status = NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INVALID_FIELD) | NVME_STATUS_DNR;
+	char name[NET_ADDR_TEXT];
+
+	if (!(req->cmd.flags & NVME_CMD_FUSE_MASK))
+		status = nvmf_cmd_data(req, NVMF_DIR_H2C, sizeof(struct nvme_connect_data), false);
+	if (status)
+		log_warning("nvmf: %s: Connect refused: it is fused, or its SGL is not of the %zu "
+			    "bytes of its data (status %x/%02x)",
+			    nvmf_conn_name(req->conn, name, sizeof(name)),
+			    sizeof(struct nvme_connect_data), nvme_status_sct(status),
+			    nvme_status_sc(status));
+	return status;
+}
+
+/* --- telling --------------------------------------------------------------------------------- */
+
+static const char *field_reason(uint32_t where)
+{
+	static const struct {
+		uint32_t where;
+		const char *why;
+	} fields[] = {
+		{ IN_CMD(qid), "there is no such queue" },
+		{ IN_CMD(sqsize), "the submission queue's size is 0 or over the allowed" },
+		{ IN_CMD(cattr), "an unknown attribute is set" },
+		{ IN_DATA(cntlid), "the host has no controller of that id" },
+		{ IN_DATA(subnqn), "no such subsystem listens on this address" },
+		{ IN_DATA(hostnqn), "the host's name has no end, or is not its controller's" },
+		{ IN_DATA(hostid), "the host's id is not its controller's" },
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (fields[i].where == where)
+			return fields[i].why;
+	}
+	return "a parameter is wrong";
+}
+
+static const char *reason(uint16_t status, uint32_t where)
+{
+	if (nvme_status_sct(status) != NVME_SCT_COMMAND)
+		return nvme_status_sc(status) == NVME_SC_SEQUENCE_ERROR
+			       ? "the controller is not enabled, or has this queue already"
+			       : "no memory";
+	switch (nvme_status_sc(status)) {
+	case NVME_SC_CONNECT_FORMAT:
+		return "the record format is not 0";
+	case NVME_SC_CONNECT_BUSY:
+		return "the target is leaving, or all controller ids are taken";
+	case NVME_SC_CONNECT_INVALID_HOST:
+		return "the host is not allowed there; nvmf_subsystem_add_host allows it";
+	default:
+		return field_reason(where);
+	}
+}
+
+/* The names may lack an end: that is one of the reasons. */
+static void tell_refusal(const struct nvmf_req *req, const struct nvme_connect_data *data,
+			 uint16_t status)
+{
+	const struct nvme_connect_cmd *cmd = (const void *)&req->cmd;
+	char name[NET_ADDR_TEXT];
+
+	log_warning("nvmf: %s: Connect of host '%.*s' to '%.*s', queue %u, refused: %s "
+		    "(status %x/%02x, 0x%x)",
+		    nvmf_conn_name(req->conn, name, sizeof(name)), (int)NVME_NQN_FIELD,
+		    data->hostnqn, (int)NVME_NQN_FIELD, data->subnqn, le16_get(&cmd->qid),
+		    reason(status, req->cdw0), nvme_status_sct(status), nvme_status_sc(status),
+		    req->cdw0);
 }
 
 /* --- on reactor 0 ----------------------------------------------------------------------------- */
@@ -195,14 +261,10 @@ static void connect_answer(struct nvmf_req *req);
 static void connect_at_manager(struct nvmf_req *req)
 {
 	const struct nvme_connect_data *data = req->iov[0].iov_base;
-	char name[NET_ADDR_TEXT];
 
 	req->status = connect_decide(req, data);
 	if (req->status)
-		log_warning("nvmf: %s: Connect of host %s to %s refused: status %x/%02x, 0x%x",
-			    nvmf_conn_name(req->conn, name, sizeof(name)), data->hostnqn,
-			    data->subnqn, nvme_status_sct(req->status), nvme_status_sc(req->status),
-			    req->cdw0);
+		tell_refusal(req, data, req->status);
 	nvmf_req_return(req, connect_answer);
 }
 
@@ -279,6 +341,7 @@ void nvmf_connect_execute(struct nvmf_req *req)
 	if (!status)
 		status = nvmf_connect_check_data(data, &req->cdw0);
 	if (status) {
+		tell_refusal(req, data, status);
 		connect_refused(req, status);
 		return;
 	}

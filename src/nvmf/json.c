@@ -185,14 +185,29 @@ static void answer_later(nvmf_json_done *done, void *arg, json_t *json)
 	reactor_send(reactor_self(), &later->msg);
 }
 
+/* What a host calls itself may be anything; JSON is UTF-8, so other bytes show as '?'. */
+static json_t *host_name_json(const char *hostnqn)
+{
+	json_t *text = json_string(hostnqn);
+	char ascii[NVME_NQN_FIELD];
+	size_t i;
+
+	if (text)
+		return text;
+	for (i = 0; i + 1 < sizeof(ascii) && hostnqn[i]; i++)
+		ascii[i] = (unsigned char)hostnqn[i] < 0x80 ? hostnqn[i] : '?';
+	ascii[i] = 0;
+	return json_string(ascii);
+}
+
 static json_t *ctrlr_json(const struct nvmf_ctrlr *ctrlr)
 {
 	char hostid[UUID_TEXT_SIZE];
 
 	uuid_to_text((const struct uuid *)(const void *)ctrlr->hostid, hostid);
-	return json_pack("{s:i, s:s, s:s, s:s, s:I}", "cntlid", ctrlr->cntlid, "cntrltype",
+	return json_pack("{s:i, s:s, s:o, s:s, s:I}", "cntlid", ctrlr->cntlid, "cntrltype",
 			 ctrlr->subsystem->is_discovery ? "discovery" : "io", "hostnqn",
-			 ctrlr->hostnqn, "hostid", hostid, "num_io_qpairs",
+			 host_name_json(ctrlr->hostnqn), "hostid", hostid, "num_io_qpairs",
 			 (json_int_t)ctrlr->mgr.queue_count - (ctrlr->mgr.queues[0] ? 1 : 0));
 }
 
@@ -221,10 +236,10 @@ static json_t *qpair_json(const struct nvmf_ctrlr *ctrlr, const struct nvmf_conn
 	char thread[32];
 
 	snprintf(thread, sizeof(thread), "nvmf_tgt_poll_group_%03u", conn->group->index);
-	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:o, s:o}", "cntlid", ctrlr->cntlid, "qid",
+	return json_pack("{s:i, s:i, s:s, s:s, s:o, s:o, s:o}", "cntlid", ctrlr->cntlid, "qid",
 			 conn->mgr.qid, "state", "enabled", "thread", thread, "hostnqn",
-			 ctrlr->hostnqn, "listen_address", addr_json(&conn->local), "peer_address",
-			 addr_json(&conn->peer));
+			 host_name_json(ctrlr->hostnqn), "listen_address", addr_json(&conn->local),
+			 "peer_address", addr_json(&conn->peer));
 }
 
 void nvmf_subsystem_qpairs_get(struct nvmf_subsystem *s, nvmf_json_done *done, void *arg)

@@ -117,6 +117,7 @@ static void add_start(struct nvmf_op *op)
 	}
 	rc = nvmf_socket_get(s->tgt, &op->addr, &listener->socket, &op->err);
 	if (rc) {
+		log_warning("nvmf: listener of %s refused: %s", s->nqn, op->err.text);
 		free(listener);
 	} else {
 		TAILQ_INSERT_HEAD(&s->listeners, listener, link);
@@ -177,6 +178,7 @@ void nvmf_subsystem_add_listener(struct nvmf_subsystem *s, const struct nvmf_lis
 			error_set(&err, -ENOMEM, "no memory for a listener");
 	}
 	if (err.code) {
+		log_warning("nvmf: listener of %s refused: %s", s->nqn, err.text);
 		nvmf_op_free(op);
 		nvmf_answer_later(done, arg, err.code, &err);
 		return;

@@ -100,6 +100,53 @@ def test_security_odd_host_nqn_is_nobody_on_a_list(target, hostnqn):
         refused(q.connect(NQN, hostnqn=hostnqn), nvme.CONNECT_HOST)
 
 
+@pytest.mark.parametrize("hostnqn, shown", [
+    ("", ""), ("host", "host"), ("nqn.2016-06.io.spdk", "nqn.2016-06.io.spdk"),
+    (b"a\"b\n\x01%s%n", "a\"b\n\x01%s%n"), (b"\xff\xfeabc", "??abc"), (b"\xc3\xa9", "\u00e9"),
+    (b"h" * 255, "h" * 255)])
+def test_security_odd_host_nqn_is_a_host_where_any_may_come(nvmf, hostnqn, shown):
+    with nvmf.controller(hostnqn=hostnqn) as ctrlr:
+        ctrlr.io_queue()
+        for method in ("nvmf_subsystem_get_controllers", "nvmf_subsystem_get_qpairs"):
+            rows = nvmf.rpc.call(method, nqn=NQN)
+            assert {row["hostnqn"] for row in rows} == {shown}
+    assert "\n\x01" not in nvmf.target.log
+    nvmf.works()
+
+
+@pytest.mark.parametrize("options, why", [
+    ({"recfmt": 1}, "record format"), ({"sqsize": 0}, "submission queue's size"),
+    ({"qid": 4000}, "no such queue"), ({"cattr": 0xf0}, "unknown attribute"),
+    ({"cntlid": 7}, "no controller of that id"), ({"hostnqn": b"h" * 256}, "has no end"),
+    ({"hostnqn": OTHER_HOST}, "not allowed there")])
+def test_a_refused_connect_is_told(target, options, why):
+    nvmf = Nvmf(target).simple(allow_any_host=False)
+    nvmf.rpc.call("nvmf_subsystem_add_host", nqn=NQN, host=nvme.HOST_NQN)
+    with nvmf.queue() as q:
+        assert q.connect(NQN, **options).status != nvme.SUCCESS
+    line = next(line for line in target.log.splitlines() if "Connect of host" in line)
+    host = options.get("hostnqn", nvme.HOST_NQN)
+    host = host if isinstance(host, str) else host.decode()
+    assert f"'{host}'" in line and f"'{NQN}'" in line and why in line, line
+
+
+def test_a_refused_connect_to_nothing_is_told(nvmf):
+    with nvmf.queue() as q:
+        q.connect("nqn.2016-06.io.spdk:none")
+        assert "to 'nqn.2016-06.io.spdk:none'" in nvmf.target.log
+        assert "no such subsystem listens" in nvmf.target.log
+        q.connect(NQN, length=12)
+        assert "bytes of its data" in nvmf.target.log
+
+
+def test_a_refused_listener_is_told(nvmf):
+    for address, why in (({"trsvcid": "x"}, "no TCP port"), ({"traddr": "192.0.2.1"}, "192.0.2.1")):
+        nvmf.rpc.error("nvmf_subsystem_add_listener", nqn=NQN,
+                       listen_address={**nvmf.listen_address(free_port()), **address})
+        assert f"listener of {NQN} refused" in nvmf.target.log.splitlines()[-1]
+        assert why in nvmf.target.log.splitlines()[-1]
+
+
 def test_hosts(target):
     nvmf = Nvmf(target).simple(allow_any_host=False)
     with nvmf.queue() as q:
