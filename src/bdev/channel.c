@@ -30,7 +30,7 @@ uint32_t bdev_allowed_types(const struct bdev *bdev)
 		types |= BDEV_BIT(BDEV_IO_COMPARE_AND_WRITE);
 	if (!bdev->write_cache)
 		types |= BDEV_BIT(BDEV_IO_FLUSH);
-	if (bdev->read_only)
+	if (__atomic_load_n(&bdev->read_only, __ATOMIC_RELAXED))
 		types &= ~BDEV_CHANGING_TYPES;
 	return types;
 }

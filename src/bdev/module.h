@@ -70,10 +70,12 @@ struct bdev_ops {
  *            advice
  * @preferred_write_alignment ... @preferred_unmap_granularity: in blocks, 0 for none: advice
  * @lends: reads without a buffer are answered in place
- * @read_only: whatever changes it is refused as write protected
+ * @read_only: whatever changes it is refused as write protected; a module may set it later, and
+ *             refuses by itself then what comes through channels that were open before
+ * @may_be_empty: 0 blocks are allowed
  * @numa_known: bdev_get_bdevs shows @numa_id (-1: any)
  *
- * All but @num_blocks stay as they are from registration on.
+ * All but @num_blocks and @read_only stay as they are from registration on.
  */
 struct bdev {
 	char *name;
@@ -96,6 +98,7 @@ struct bdev {
 	bool unmap_zeroes;
 	bool lends;
 	bool read_only;
+	bool may_be_empty;
 	size_t channel_bytes;
 	const struct bdev_module *module;
 	const struct bdev_ops *ops;

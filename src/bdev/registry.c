@@ -114,7 +114,7 @@ static int check_size(const struct bdev *bdev, const char *name, uint64_t num_bl
 {
 	uint64_t bytes;
 
-	if (num_blocks == 0)
+	if (num_blocks == 0 && !bdev->may_be_empty)
 		return error_set(err, -EINVAL,
 				 "bdev \"%s\" would have 0 blocks: it needs at least one", name);
 	if (!checked_mul_u64(num_blocks, bdev->block_size, &bytes) || bytes > INT64_MAX)
