@@ -205,6 +205,12 @@ int blob_set_parent(struct blob *blob, struct blob *parent, struct error *err);
 int blob_set_esnap_parent(struct blob *blob, const void *id, uint16_t len, struct error *err);
 /** blob_esnap_retry() - Fiber. The external bdev may be there now */
 int blob_esnap_retry(struct blob *blob, struct error *err);
+/**
+ * blob_store_esnap_gone() - Fiber. An external bdev goes: I/O that reads it is waited for, then it
+ * is closed by blob_esnap_ops.close, and the blobs that stand on it are degraded
+ * @desc: as @open gave it; nothing happens when it is not in use
+ */
+void blob_store_esnap_gone(struct blob_store *store, struct bdev_desc *desc);
 
 struct blob_info {
 	uint64_t id;

@@ -60,14 +60,15 @@ static int make_room(struct blob_channel *ch, uint32_t slot)
 
 int blob_channel_esnap(struct blob_channel *ch, struct blob_esnap *esnap, struct bdev_channel **out)
 {
+	struct bdev_desc *desc = __atomic_load_n(&esnap->desc, __ATOMIC_ACQUIRE);
 	int rc = 0;
 
-	if (esnap->desc == NULL)
+	if (desc == NULL)
 		return -ENODEV;
 	if (esnap->slot >= ch->esnap_room)
 		rc = make_room(ch, esnap->slot);
 	if (rc == 0 && ch->esnap[esnap->slot] == NULL)
-		rc = bdev_channel_get(esnap->desc, &ch->esnap[esnap->slot]);
+		rc = bdev_channel_get(desc, &ch->esnap[esnap->slot]);
 	if (rc == 0)
 		*out = ch->esnap[esnap->slot];
 	return rc;

@@ -92,7 +92,7 @@ int blob_esnap_open(struct blob_store *store, struct blob_esnap *e, struct error
 	}
 	e->block_size = bdev_block_size(bdev_of(desc));
 	e->bytes = bdev_num_blocks(bdev_of(desc)) * e->block_size;
-	e->desc = desc;
+	__atomic_store_n(&e->desc, desc, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -101,4 +101,31 @@ struct blob_esnap *blob_esnap_of(const struct blob *b)
 	while (b->parent != NULL)
 		b = b->parent;
 	return b->esnap;
+}
+
+static struct blob_esnap *find_by_desc(const struct blob_store *store, const struct bdev_desc *desc)
+{
+	struct blob_esnap *e;
+
+	LIST_FOREACH (e, &store->esnaps, link) {
+		if (e->desc == desc)
+			return e;
+	}
+	return NULL;
+}
+
+/* Order: nobody begins to read it => nobody reads it => no reactor has a channel of it => closed.
+ */
+void blob_store_esnap_gone(struct blob_store *store, struct bdev_desc *desc)
+{
+	struct blob_esnap *e = find_by_desc(store, desc);
+
+	if (e == NULL)
+		return;
+	e->refs++;
+	__atomic_store_n(&e->desc, NULL, __ATOMIC_RELEASE);
+	blob_io_barrier(store);
+	blob_channels_drop(store, e->slot);
+	store->esnap_ops.close(store->esnap_ops.arg, desc);
+	blob_esnap_put(store, e);
 }
