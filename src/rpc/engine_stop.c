@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking the engine down: hosts first, then targets, then bdevs, the last made first.
+ * Taking the engine down: hosts first, then targets, then stores of logical volumes, which are
+ * unloaded cleanly, then bdevs, the last made first.
  *
  * Threading: reactor 0.
  */
@@ -9,7 +10,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bdev/module.h"
+#include "lvol/lvol.h"
 #include "nvmf/nvmf.h"
+#include "reactor/fiber.h"
 #include "rpc/areas.h"
 #include "rpc/framework.h"
 
@@ -55,6 +58,22 @@ static void unregister_next(void)
 		reactor_timer_start(&again, NS_PER_MSEC);
 }
 
+static void close_stores(void *arg)
+{
+	(void)arg;
+	lvol_shutdown();
+	unregister_next();
+}
+
+static void stores_next(struct reactor_timer *timer)
+{
+	static struct reactor_timer again = { .fn = stores_next };
+
+	(void)timer;
+	if (fiber_start(close_stores, NULL) < 0)
+		reactor_timer_start(&again, NS_PER_MSEC);
+}
+
 static void destroy_next(void);
 
 static void destroyed(void *arg, int result, const struct error *err)
@@ -72,7 +91,7 @@ static void destroy_next(void)
 	if (tgt)
 		nvmf_target_destroy(tgt, destroyed, NULL);
 	else
-		unregister_next();
+		stores_next(NULL);
 }
 
 static void drain_next(struct nvmf_target *tgt);

@@ -30,6 +30,20 @@ DIFFERENT = {
         6: "the one name of releases before 23.09 is accepted",
         71: "no sampling of queue depths", 73: "no sampling of queue depths",
     },
+    "04_lvol": {
+        27: "{} asks for all stores",
+        65: "size in bytes, of releases before 24.05, is accepted",
+        136: "no memory domains", 147: "see 136",
+        161: "a copy takes its time", 162: "see 161",
+        104: "a rename of a snapshot is refused, and its alias stays",
+        105: "see 104",
+    },
+    "04_lvol_odd": {
+        8: "an empty name is refused", 12: "see 8", 13: "see 8", 11: "see 8",
+        14: "an empty name is refused as that",
+        16: "64 characters are refused", 19: "see 16", 27: "see 16",
+        32: "the store is found again", 33: "see 32",
+    },
     "05_nvmf": {
         12: "unknown parameters are refused first",
         152: "no second target connects here", 153: "no second target connects here",
@@ -45,7 +59,7 @@ OWN_ANSWER |= {(method, flag) for method in ("log_set_flag", "log_clear_flag")
                for flag in ("bdev",)}
 
 SCENARIOS = ["01_basics", "02_waitrpc", "03_bdev_null_malloc", "03_bdev_iostat_qos",
-             "05_nvmf", "05_nvmf_filter"]
+             "04_lvol", "04_lvol_odd", "04_lvol_crash", "05_nvmf", "05_nvmf_filter"]
 
 
 def shape(value):
@@ -85,12 +99,35 @@ def compare(step, answer):
 
 
 class Replay:
-    """A target that is started and stopped as the transcript says."""
+    """A target that is started and stopped as the transcript says, and files beside it."""
 
-    def __init__(self, program):
+    def __init__(self, program, folder):
         self.program = program
+        self.folder = folder
         self.target = self.client = None
         self.methods = ()
+        self.ours = {}
+        self.result = None
+
+    def event(self, step):
+        """What happens besides requests: files, and values that are asked for again later."""
+        if step["event"] == "file":
+            with open(self.folder / step["name"], "ab") as f:
+                f.truncate(step["size"])
+        elif step["event"] == "rm":
+            (self.folder / step["name"]).unlink(missing_ok=True)
+        elif step["event"] == "capture" and step["path"] == ".":
+            self.ours[step["value"]] = self.result
+
+    def params(self, params):
+        """The recorded parameters with our values and files in them."""
+        if not isinstance(params, dict):
+            return params
+        params = {key: self.ours.get(value, value) if isinstance(value, str) else value
+                  for key, value in params.items()}
+        if isinstance(params.get("filename"), str) and params["filename"].endswith(".img"):
+            params["filename"] = str(self.folder / params["filename"])
+        return params
 
     def start(self, argv):
         self.stop()
@@ -108,15 +145,16 @@ class Replay:
         method = step["request"]["method"]
         if method not in self.methods and method.partition("_")[0] != "no":
             return False
-        answer = self.client.call_raw(method, step["request"].get("params"))
+        answer = self.client.call_raw(method, self.params(step["request"].get("params")))
+        self.result = answer.get("result")
         if step["response"] is not None and not is_own(step["request"]):
             compare(step, answer)
         return True
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_transcript(program, reference, scenario):
-    replay = Replay(program)
+def test_transcript(program, reference, scenario, tmp_path):
+    replay = Replay(program, tmp_path)
     held = 0
     try:
         with open(reference / "transcripts" / f"{scenario}.jsonl", encoding="utf-8") as f:
@@ -125,6 +163,8 @@ def test_transcript(program, reference, scenario):
                     continue
                 if step.get("event") == "start":
                     replay.start(step["argv"])
+                elif step.get("event") in ("file", "rm", "capture"):
+                    replay.event(step)
                 elif "request" in step and step.get("event") in (None, "timeout"):
                     if step["step"] in DIFFERENT.get(scenario, {}):
                         step = {**step, "response": None}
