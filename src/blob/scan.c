@@ -113,6 +113,7 @@ static int parse_broken(struct scanner *s, uint32_t index)
 
 static int parse_page(struct scanner *s, const uint8_t *p, uint32_t index)
 {
+	struct error unheard = ERROR_INIT;
 	struct blob_extents extents;
 
 	switch (blob_page_classify(p, index)) {
@@ -122,7 +123,7 @@ static int parse_page(struct scanner *s, const uint8_t *p, uint32_t index)
 		return parse_broken(s, index);
 	case BLOB_PAGE_EXTENTS:
 		/* What is wrong with it is told when a blob wants it. */
-		if (blob_extents_parse(p, &s->store->geo, &extents, NULL) < 0)
+		if (blob_extents_parse(p, &s->store->geo, &extents, &unheard) < 0)
 			return 0;
 		return add_leaf(s, index, &extents);
 	default:
@@ -221,7 +222,8 @@ static int scan_pages(struct scanner *s, uint8_t *buffer, uint32_t first, uint32
 static void scan_some(void *arg)
 {
 	struct scanner *s = arg;
-	uint8_t *buffer = aligned_alloc(BLOB_PAGE_BYTES, SCAN_BYTES);
+	uint64_t all = (uint64_t)s->store->geo.md.len * s->store->geo.page_size;
+	uint8_t *buffer = aligned_alloc(BLOB_PAGE_BYTES, all < SCAN_BYTES ? all : SCAN_BYTES);
 	uint32_t first, count;
 
 	if (buffer == NULL) {
@@ -235,6 +237,14 @@ static void scan_some(void *arg)
 			s->result = rc;
 	}
 	free(buffer);
+}
+
+/* As many as have something to do. */
+static unsigned int fibers_for(const struct blob_store *store)
+{
+	uint64_t pieces = (uint64_t)store->geo.md.len * store->geo.page_size / SCAN_BYTES + 1;
+
+	return pieces < SCAN_FIBERS ? (unsigned int)pieces : SCAN_FIBERS;
 }
 
 static int by_page(const void *a, const void *b)
@@ -260,7 +270,7 @@ int blob_scan_run(struct blob_store *store, const struct bit_array *only, struct
 	scan->leaves = calloc(scan->leaf_pieces, sizeof(*scan->leaves));
 	if (scan->leaves == NULL)
 		s.result = -ENOMEM;
-	else if (blob_parallel(SCAN_FIBERS, scan_some, &s) < 0)
+	else if (blob_parallel(fibers_for(store), scan_some, &s) < 0)
 		s.result = -ENOMEM;
 	if (s.result < 0)
 		return error_set(err, s.result, "metadata could not be read: %s",
