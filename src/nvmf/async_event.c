@@ -105,6 +105,12 @@ void nvmf_event_withdraw(struct nvmf_req *req)
 		nvmf_req_drop(req);
 }
 
+void nvmf_event_withdraw_all(struct nvmf_ctrlr *ctrlr)
+{
+	while (ctrlr->event_count > 0)
+		nvmf_req_drop(take_request(ctrlr));
+}
+
 void nvmf_event_abort_all(struct nvmf_ctrlr *ctrlr)
 {
 	while (ctrlr->event_count > 0)

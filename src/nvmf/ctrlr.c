@@ -196,7 +196,7 @@ static uint16_t set_cc(struct nvmf_ctrlr *ctrlr, uint32_t cc)
 	/* CC may only be changed to reset or to shut down after CFS (Base 2.0, 3.1.3.6). */
 	ctrlr->cc = cc;
 	if (!(cc & NVME_CC_EN) || NVME_CC_SHN(cc) != 0)
-		nvmf_event_abort_all(ctrlr);
+		nvmf_event_withdraw_all(ctrlr);
 	if (NVME_CC_SHN(cc) != 0)
 		reactor_timer_stop(&ctrlr->keep_alive);
 	else if (starts)

@@ -132,7 +132,9 @@ bool nvmf_event_abort(struct nvmf_req *req, uint16_t status);
 /** nvmf_event_withdraw() - the request ends without an answer: its host has forgotten it */
 void nvmf_event_withdraw(struct nvmf_req *req);
 void nvmf_event_changed_ns(struct nvmf_ctrlr *ctrlr, uint32_t nsid);
-/** nvmf_event_abort_all() - on reset, shutdown and draining: no request waits any more */
+/** nvmf_event_withdraw_all() - on reset and shutdown, which no answer survives at the host */
+void nvmf_event_withdraw_all(struct nvmf_ctrlr *ctrlr);
+/** nvmf_event_abort_all() - on draining: no request waits any more, and the host is told */
 void nvmf_event_abort_all(struct nvmf_ctrlr *ctrlr);
 
 /** nvmf_discovery_log_build() - on reactor 0, for the host and port that ask */

@@ -293,6 +293,15 @@ def test_event_request_whose_cid_comes_again(nvmf, admin):
     assert not any(cid in admin.completed for cid in cids + more)
 
 
+@pytest.mark.parametrize("cc, after", [(nvme.CC_ENABLED | 1 << 14, 9), (0x460000, 0)])
+def test_event_requests_end_without_an_answer(admin, cc, after):
+    """A host that resets or shuts down has ended them itself: SPDK's takes an answer for a fault."""
+    cids = [admin.submit(nvme.ASYNC_EVENT) for _ in range(4)]
+    assert admin.property_set(nvme.CC, cc).status == nvme.SUCCESS
+    wait_until(lambda: admin.property_get(nvme.CSTS).dw0 == after, "the change")
+    assert not any(cid in admin.completed for cid in cids)
+
+
 def test_event_request_with_the_cid_of_another(admin):
     cid = admin.submit(nvme.ASYNC_EVENT)
     admin.submit(nvme.ASYNC_EVENT, cid=cid)
