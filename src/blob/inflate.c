@@ -4,6 +4,7 @@
  * the direct parent has).
  *
  * Order: each cluster is a first write of its own (change.c), in batches
+ *   => (flush: extent pages in place are durable)
  *   => chain and root page without the parent                          (the commit)
  * A cut before the commit leaves a clone that has more clusters of its own, with the same content.
  *
@@ -134,6 +135,12 @@ static int run(struct blob *b, bool only_parents, struct error *err)
 		return error_set(err, f.result,
 				 "blob 0x%" PRIx64 ": a cluster could not be allocated: %s", b->id,
 				 error_errno_text(f.result));
+	rc = md_flush(b->store);
+	if (rc < 0)
+		return error_set(err, rc,
+				 "blob 0x%" PRIx64
+				 ": its new clusters could not be made durable: %s",
+				 b->id, error_errno_text(rc));
 	if (only_parents && b->parent->esnap != NULL)
 		return blob_stand_on_esnap_of(b, b->parent, err);
 	return cut_off(b, only_parents, next, err);
