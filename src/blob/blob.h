@@ -4,9 +4,10 @@
  * format. Stores, blobs, snapshots, and I/O to them.
  *
  * Threading: a store's metadata belongs to reactor 0. Functions marked "Fiber" run there inside a
- * fiber (reactor/fiber.h), which waits until the work is done; changes of one store are done one
- * at a time, in the order of asking, while I/O goes on. I/O goes through a channel of the calling
- * reactor and completes as block I/O does; on the way to an allocated cluster nothing is locked.
+ * fiber (reactor/fiber.h), which waits until the work is done; changes of one blob are done one at
+ * a time, in the order of asking, those of several at the same time, while I/O goes on. I/O goes
+ * through a channel of the calling reactor and completes as block I/O does; on the way to an
+ * allocated cluster nothing is locked.
  *
  * Durability: when a function that changes metadata returns 0, the change survives a power cut. The
  * order of writes and flushes of each is written down in docs/blobstore.md and beside its code.
@@ -89,7 +90,12 @@ int blob_store_init(struct bdev_desc *desc, const struct blob_store_options *opt
  */
 int blob_store_load(struct bdev_desc *desc, const struct blob_store_options *opts,
 		    struct blob_store **store, struct error *err);
-/** blob_store_unload() - Fiber. All blobs and channels are closed; -EBUSY otherwise */
+/**
+ * blob_store_unload() - Fiber. All blobs and channels are closed; -EBUSY otherwise
+ *
+ * Return: 0; -EBUSY, and nothing happened; or -EIO: the store could not be marked clean, it is gone
+ * from memory all the same and will be recovered when it is loaded again.
+ */
 int blob_store_unload(struct blob_store *store, struct error *err);
 /** blob_store_destroy() - Fiber. Zero the super block; the store is gone, also from memory */
 int blob_store_destroy(struct blob_store *store, struct error *err);
@@ -173,7 +179,10 @@ int blob_create(struct blob_store *store, const struct blob_options *opts, uint6
 int blob_open(struct blob_store *store, uint64_t id, struct blob **blob, struct error *err);
 /** blob_close() - give the reference back */
 void blob_close(struct blob *blob);
-/** blob_delete() - Fiber. Nobody has it open (-EBUSY); a snapshot with one clone hands over to it
+/**
+ * blob_delete() - Fiber. Nobody has it open (-EBUSY); a snapshot with one clone hands over to it
+ *
+ * A damaged blob can be deleted; what it had besides its root page is free after the next recovery.
  */
 int blob_delete(struct blob_store *store, uint64_t id, struct error *err);
 /** blob_resize() - Fiber. In clusters; new ones of a thick blob read as zeroes */
@@ -247,7 +256,8 @@ void blob_channel_put(struct blob_channel *channel);
  * of the blob and lie inside it. Its driver scratch belongs to Blobstore until it is done.
  *
  * Completes with bdev_io_complete(); -ENOSPC becomes Capacity Exceeded. What was never written
- * reads as zeroes, whatever was on the device.
+ * reads as zeroes, whatever was on the device. Reads come with segments: a bdev of blobs does not
+ * lend.
  */
 void blob_submit(struct blob_channel *channel, struct blob *blob, struct bdev_io *io);
 

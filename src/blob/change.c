@@ -280,7 +280,12 @@ static void start_piece(struct batch *t, struct md_batch *batch, struct blob_wri
 		w->result = result;
 		return;
 	}
-	/* Write zeroes to a hole with nothing behind it, or a blob that has shrunk. */
+	if (blob_unit_cluster(t->store, unit) >= blob_map(t->blob)->clusters) {
+		/* The blob has shrunk meanwhile. */
+		w->result = -ERANGE;
+		return;
+	}
+	/* A hole that write zeroes, or an unmap, leaves as it is. */
 	if (cluster == 0)
 		return;
 	switch (w->kind) {

@@ -414,9 +414,20 @@ static int delete_any(struct blob *b, struct error *err)
 	return delete_with_clone(b, err);
 }
 
+/* A damaged clone is not linked to its snapshot, but it will need it when it is mended. */
+static const struct blob *damaged_clone_of(const struct blob_store *store, uint64_t id)
+{
+	const struct blob *b = store->damaged > 0 ? blob_next(store, 0) : NULL;
+
+	while (b != NULL && (b->damage == NULL || blob_parent_id(b) != id))
+		b = blob_next(store, b->id + 1);
+	return b;
+}
+
 int blob_delete(struct blob_store *store, uint64_t id, struct error *err)
 {
 	struct blob *b = blob_find(store, id);
+	const struct blob *clone = damaged_clone_of(store, id);
 	int rc = blob_check_writable(store, err);
 
 	if (rc < 0)
@@ -431,6 +442,11 @@ int blob_delete(struct blob_store *store, uint64_t id, struct error *err)
 				 "blob 0x%" PRIx64 " is the snapshot of %" PRIu32
 				 " clones; delete all but one first",
 				 id, b->child_count);
+	if (clone != NULL)
+		return error_set(err, -EBUSY,
+				 "blob 0x%" PRIx64 " is the snapshot of blob 0x%" PRIx64
+				 ", which is damaged; delete that first, or mend it",
+				 id, clone->id);
 	b->hidden = true;
 	store->changes++;
 	rc = delete_any(b, err);

@@ -198,7 +198,7 @@ struct blob_store {
 	uint8_t *super;
 	struct bit_array *pages, *clusters, *zeroed;
 	struct blob ***index;
-	uint64_t blob_count;
+	uint64_t blob_count, damaged;
 	bool cache;
 	bool unmap_zeroes;
 	bool dirty;

@@ -191,6 +191,8 @@ void blob_forget(struct blob *b)
 	blob_abandon(b);
 	store->index[root / BLOB_INDEX_LEAF][root % BLOB_INDEX_LEAF] = NULL;
 	store->blob_count--;
+	if (b->damage != NULL)
+		store->damaged--;
 	if (b->esnap != NULL)
 		blob_esnap_put(store, b->esnap);
 	blob_map_destroy(blob_map(b));
@@ -237,6 +239,7 @@ void blob_damage_set(struct blob *b, int code, const char *fmt, ...)
 	if (b->damage == NULL)
 		abort();
 	b->damage->code = code;
+	b->store->damaged++;
 	memcpy(b->damage->text, text, len);
 	log_error("bdev \"%s\": blob 0x%" PRIx64 " cannot be used: %s", bdev_name(b->store->bdev),
 		  b->id, text);

@@ -99,6 +99,52 @@ void unit_delete_bdev(struct bdev *bdev)
 	assert_int_equal(fiber_event_wait(&event), 0);
 }
 
+struct waited_io {
+	struct bdev_io io;
+	struct iovec iov;
+	struct fiber_event event;
+};
+
+static void waited(struct bdev_io *io)
+{
+	fiber_event_set(&container_of(io, struct waited_io, io)->event, io->status.err);
+}
+
+static void whole_io(const char *name, bool write, void *buffer, uint64_t bytes)
+{
+	struct waited_io *w = aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64);
+	struct bdev_desc *desc = unit_open(name);
+	struct bdev_channel *ch;
+	uint64_t blocks = bytes / bdev_block_size(bdev_of(desc));
+
+	memset(w, 0, sizeof(*w));
+	w->io.done = waited;
+	w->iov = (struct iovec){ buffer, bytes };
+	assert_int_equal(bdev_channel_get(desc, &ch), 0);
+	if (write)
+		bdev_writev(ch, &w->io, &w->iov, 1, 0, blocks, 0);
+	else
+		bdev_readv(ch, &w->io, &w->iov, 1, 0, blocks);
+	assert_int_equal(fiber_event_wait(&w->event), 0);
+	bdev_channel_put(ch);
+	bdev_close(desc);
+	free(w);
+}
+
+void unit_fill(const char *name, uint32_t seed, uint64_t bytes)
+{
+	uint8_t *data = malloc(bytes);
+
+	pattern(data, bytes, seed);
+	whole_io(name, true, data, bytes);
+	free(data);
+}
+
+void unit_read(const char *name, void *buffer, uint64_t bytes)
+{
+	whole_io(name, false, buffer, bytes);
+}
+
 /* --- the disk --------------------------------------------------------------------------------- */
 
 struct disk_channel {

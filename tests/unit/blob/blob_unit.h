@@ -66,6 +66,9 @@ void disk_forget_cuts(struct disk *disk);
 /** unit_delete_bdev() - unregister and wait */
 void unit_delete_bdev(struct bdev *bdev);
 struct bdev_desc *unit_open(const char *name);
+/** unit_fill(), unit_read() - the first bytes of a bdev */
+void unit_fill(const char *name, uint32_t seed, uint64_t bytes);
+void unit_read(const char *name, void *buffer, uint64_t bytes);
 
 /* --- a blob as a bdev ------------------------------------------------------------------------- */
 
