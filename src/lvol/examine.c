@@ -111,8 +111,7 @@ static void look_at(struct look *look)
 	if (look->removed || !has_store(look->desc) || look->removed)
 		return;
 	if (lvol_store_load(bdev_name(bdev), &err) < 0)
-		log_error("bdev \"%s\" has an lvol store that cannot be used: %s", bdev_name(bdev),
-			  err.text);
+		log_error("an lvol store cannot be used: %s", err.text);
 }
 
 static void look_end(struct look *look)

@@ -182,9 +182,14 @@ static int load(struct lvol_store *store, struct error *err)
 
 	lvol_store_blob_options(store, &opts);
 	rc = blob_store_load(store->base, &opts, &store->blobs, err);
+	if (rc < 0)
+		return rc;
+	rc = open_super(store, err);
 	if (rc == 0)
-		rc = open_super(store, err);
-	return rc == 0 ? load_volumes(store, err) : rc;
+		rc = load_volumes(store, err);
+	if (rc < 0)
+		error_prefix(err, "bdev \"%s\": ", bdev_name(bdev_of(store->base)));
+	return rc;
 }
 
 int lvol_store_load(const char *base, struct error *err)
