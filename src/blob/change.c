@@ -468,6 +468,8 @@ static void publish_in_place(struct batch *t)
 {
 	struct blob_map *map = blob_map(t->blob);
 
+	/* Before a write can find the cluster: with FUA it has to wait for a flush (io.c). */
+	atomic_fetch_add_explicit(&t->store->commits, 1, memory_order_release);
 	for (uint32_t i = 0; i < t->entry_count; i++)
 		put_entry(t, blob_map_leaf(map, table_of(&t->entries[i])), &t->entries[i]);
 }
@@ -674,6 +676,8 @@ void blob_change_run(struct blob *b, struct blob_clusters *freed)
 	}
 	t->blob = b;
 	t->store = b->store;
+	/* The last user of the channel may put it while this waits. */
+	blob_channel_hold(here);
 	epoch = blob_enter(here);
 	gather(t);
 	if (t->release)
@@ -681,6 +685,7 @@ void blob_change_run(struct blob *b, struct blob_clusters *freed)
 	else
 		allocate(t);
 	blob_leave(here, epoch);
+	blob_channel_put(here);
 	answer(t);
 	*freed = t->freed;
 	batch_free(t);

@@ -16,14 +16,19 @@ int blob_channel_get(struct blob_store *store, struct blob_channel **out)
 	struct blob_channel *ch = &store->channel[reactor_index(reactor_self())];
 	int rc;
 
-	if (atomic_load_explicit(&ch->refs, memory_order_relaxed) == 0) {
+	if (ch->base == NULL) {
 		rc = bdev_channel_get(store->desc, &ch->base);
 		if (rc < 0)
 			return rc;
 	}
-	atomic_fetch_add_explicit(&ch->refs, 1, memory_order_relaxed);
+	blob_channel_hold(ch);
 	*out = ch;
 	return 0;
+}
+
+void blob_channel_hold(struct blob_channel *ch)
+{
+	atomic_fetch_add_explicit(&ch->refs, 1, memory_order_relaxed);
 }
 
 void blob_channel_put(struct blob_channel *ch)
@@ -38,7 +43,8 @@ void blob_channel_put(struct blob_channel *ch)
 		free(ch->esnap);
 		ch->esnap = NULL;
 		ch->esnap_room = 0;
-		bdev_channel_put(ch->base);
+		if (ch->base != NULL)
+			bdev_channel_put(ch->base);
 		ch->base = NULL;
 	}
 	/* Reactor 0 may free the store when it sees 0. */

@@ -184,6 +184,8 @@ struct blob_retired {
  * @suspect: a metadata write failed half-way: memory may not be what is on the device, so it is
  *           never called clean
  * @changes: operations under way; unload waits for none, it refuses
+ * @commits: batches of extent pages that were written in place; @durable_commits: how many of them a
+ *           flush has covered. Any reactor
  */
 struct blob_store {
 	struct bdev_desc *desc;
@@ -206,6 +208,7 @@ struct blob_store {
 	bool read_only;
 	bool was_clean, was_recovered;
 	uint32_t changes;
+	_Atomic uint64_t commits, durable_commits;
 	struct fiber_lock super_lock;
 	struct fiber_lock barrier_lock;
 	TAILQ_HEAD(, blob) work;
@@ -497,7 +500,20 @@ void blob_retire(struct blob_store *store, void *memory);
 void blob_retire_clusters(struct blob_store *store, struct blob_clusters *list,
 			  enum blob_clear clear);
 
+/** blob_commits_durable() - any reactor: a flush that began behind so many commits is done */
+static inline void blob_commits_durable(struct blob_store *store, uint64_t commits)
+{
+	uint64_t known = atomic_load_explicit(&store->durable_commits, memory_order_relaxed);
+
+	while (known < commits && !atomic_compare_exchange_weak_explicit(
+					  &store->durable_commits, &known, commits,
+					  memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
 /* channel.c */
+/** blob_channel_hold() - for a fiber that counts as I/O here; given back by blob_channel_put() */
+void blob_channel_hold(struct blob_channel *ch);
 /** blob_channel_esnap() - this reactor's channel of an external snapshot; -ENODEV, -ENOMEM */
 int blob_channel_esnap(struct blob_channel *ch, struct blob_esnap *esnap,
 		       struct bdev_channel **channel);

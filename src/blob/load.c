@@ -289,16 +289,16 @@ int blob_store_check_idle(struct blob_store *store, struct error *err)
 			return error_set(err, -EBUSY, "blob 0x%" PRIx64 " is open; close it first",
 					 b->id);
 	}
-	for (unsigned int i = 0; i < reactor_count(); i++) {
-		if (atomic_load(&store->channel[i].refs) > 0)
-			return error_set(err, -EBUSY, "reactor %u has a channel of the store", i);
-	}
 	if (store->changes > 0)
 		return error_set(err, -EBUSY, "%" PRIu32 " changes of the store are under way",
 				 store->changes);
 	/* Nobody asks for anything any more: what was answered comes to its end. */
 	while (store->workers > 0 || store->reaping)
 		fiber_yield();
+	for (unsigned int i = 0; i < reactor_count(); i++) {
+		if (atomic_load(&store->channel[i].refs) > 0)
+			return error_set(err, -EBUSY, "reactor %u has a channel of the store", i);
+	}
 	return 0;
 }
 
