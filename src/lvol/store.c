@@ -250,7 +250,7 @@ static void leave_and_close(struct lvol_store *store)
 
 	if (lvol_store_leave(store, &err) < 0)
 		return;
-	log_notice("lvol store \"%s\": closing it", store->name->text);
+	log_info(lvol, "lvol store \"%s\": closing it", store->name->text);
 	if (lvol_store_close(store, &err) < 0)
 		log_error("an lvol store was not unloaded cleanly: %s", err.text);
 }

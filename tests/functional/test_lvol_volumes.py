@@ -411,3 +411,19 @@ def test_many_requests_at_once(lvols):
     assert sum("result" in a for a in answers[:16]) == 8
     assert answers[16].get("result") is True
     assert lvols.stores() == {} and len(lvols.rpc.call("bdev_get_bdevs")) == 1
+
+
+def test_hosts_come_and_go_during_inflate(lvols):
+    """The last host's channels go while clusters are copied."""
+    lvols.nvmf.malloc("m", 32 * MIB // 512)
+    lvols.store("small", "m", 65536)
+    lvols.create("v", 12, "small")
+    lvols.write("small/v", 0, pattern("v", 12 * MIB))
+    lvols.snapshot("small/v", "s")
+    inflated = lvols.nvmf.begin("bdev_lvol_inflate", name="small/v")
+    for _ in range(4):
+        with lvols.host("small/v") as volume:
+            assert volume.read(0, MIB) == pattern("v", MIB)
+    assert inflated() is True
+    assert lvols.content("small/v") == pattern("v", 12 * MIB)
+    assert lvols.specific("small/v")["num_allocated_clusters"] == 192
