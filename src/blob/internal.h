@@ -184,8 +184,8 @@ struct blob_retired {
  * @suspect: a metadata write failed half-way: memory may not be what is on the device, so it is
  *           never called clean
  * @changes: operations under way; unload waits for none, it refuses
- * @commits: batches of extent pages that were written in place; @durable_commits: how many of them a
- *           flush has covered. Any reactor
+ * @commits: batches of extent pages that were written in place; @durable_commits: how many of them
+ *           a flush has covered. Any reactor
  */
 struct blob_store {
 	struct bdev_desc *desc;

@@ -24,11 +24,16 @@ static void run(struct blob_io *bio);
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+static bool metadata_is_durable(struct blob_io *bio);
+
 static void end(struct blob_io *bio)
 {
 	struct bdev_io *io = bio->io;
-	struct bdev_status status = bio->status;
+	struct bdev_status status;
 
+	if (__builtin_expect((io->flags & BDEV_IO_FUA) != 0, 0) && !metadata_is_durable(bio))
+		return;
+	status = bio->status;
 	if (bio->spare != NULL)
 		bdev_io_put(bio->spare);
 	blob_leave(bio->ch, bio->epoch);
@@ -100,6 +105,45 @@ static struct bdev_io *piece_get(struct blob_io *bio)
 	piece->arg = bio;
 	piece->done = piece_done;
 	return piece;
+}
+
+/* --- FUA -------------------------------------------------------------------------------------- */
+
+static void metadata_flushed(struct bdev_io *piece)
+{
+	struct blob_io *bio = piece->arg;
+
+	if (piece->status.err != 0)
+		fail(bio, piece->status);
+	else
+		blob_commits_durable(bio->blob->store, bio->commits);
+	bdev_io_put(piece);
+	bio->under_way--;
+	end(bio);
+}
+
+/*
+ * The data is durable, but the extent page that names its cluster may be one that was written in
+ * place and not flushed yet (change.c): without it the data is lost all the same.
+ */
+static bool metadata_is_durable(struct blob_io *bio)
+{
+	struct blob_store *store = bio->blob->store;
+	uint64_t commits = atomic_load_explicit(&store->commits, memory_order_acquire);
+	struct bdev_io *piece;
+
+	if (bio->status.err != 0 || bio->flushed || !store->cache ||
+	    commits == atomic_load_explicit(&store->durable_commits, memory_order_relaxed))
+		return true;
+	piece = piece_get(bio);
+	if (piece == NULL)
+		return false;
+	bio->commits = commits;
+	bio->flushed = true;
+	bio->under_way++;
+	piece->done = metadata_flushed;
+	bdev_flush(bio->ch->base, piece, 0, bdev_num_blocks(store->bdev));
+	return false;
 }
 
 static size_t bytes_done(const struct blob_io *bio)
@@ -460,6 +504,7 @@ void blob_submit(struct blob_channel *ch, struct blob *blob, struct bdev_io *io)
 	bio->left = io->blocks;
 	bio->under_way = 0;
 	bio->waiting = false;
+	bio->flushed = false;
 	bio->long_iov = NULL;
 	bio->spare = NULL;
 	bio->status = (struct bdev_status){ .err = 0 };

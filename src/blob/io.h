@@ -14,6 +14,7 @@
  * @next, @left: what is still to be started, in I/O units
  * @under_way: pieces, and @write
  * @waiting: for an I/O of the pool; counts as under way
+ * @commits: store->commits when the flush that a FUA needs began
  * @spare: one that was waited for and is not used yet
  * @long_iov: segments of a piece that has more than an I/O of the pool has room for
  */
@@ -27,6 +28,8 @@ struct blob_io {
 	uint32_t under_way;
 	uint8_t epoch;
 	bool waiting;
+	bool flushed;
+	uint64_t commits;
 	struct bdev_status status;
 	struct iovec *long_iov;
 	struct bdev_io *spare;

@@ -52,13 +52,18 @@ int md_write(struct blob_store *store, const void *buffer, uint64_t offset, size
 
 int md_flush(struct blob_store *store)
 {
+	uint64_t commits = atomic_load_explicit(&store->commits, memory_order_relaxed);
 	struct wait w;
+	int rc;
 
 	if (!store->cache)
 		return 0;
 	wait_init(&w, NULL, 0);
 	bdev_flush(store->md, &w.io, 0, bdev_num_blocks(store->bdev));
-	return fiber_event_wait(&w.event);
+	rc = fiber_event_wait(&w.event);
+	if (rc == 0)
+		blob_commits_durable(store, commits);
+	return rc;
 }
 
 int md_read_page(struct blob_store *store, void *page, uint32_t index)
