@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is cut: each operation of a store with what has to be there first, and random sequences.
+ *
+ * Threading: constants, and functions that run in a fiber of reactor 0.
+ */
+#ifndef TESTS_CRASH_SCENARIO_H
+#define TESTS_CRASH_SCENARIO_H
+
+#include "run.h"
+
+/**
+ * struct scenario
+ * @make: prepares, calls run_start(), does what is to be cut
+ * @reactors: that its I/O comes from
+ */
+struct scenario {
+	const char *name;
+	const char *help;
+	void (*make)(struct run *r);
+	unsigned int reactors;
+};
+
+extern const struct scenario scenarios[];
+extern const unsigned int scenario_count;
+const struct scenario *scenario_find(const char *name);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Judging an image: it is loaded, compared with the model and with a second opinion on who owns
+ * what, used on, unloaded, and loaded again.
+ *
+ * Threading: a fiber, where there is one reactor.
+ */
+#ifndef TESTS_CRASH_VERIFY_H
+#define TESTS_CRASH_VERIFY_H
+
+#include "cut.h"
+#include "model.h"
+#include "run.h"
+
+/**
+ * struct verify
+ * @mode: in 2, what a torn page belonged to may be damaged, with a reason
+ * @nested: the load itself is recorded and cut again, so deep
+ * @found: volumes of the image; see verify.c
+ * @damaged, @torn_supers, @nested_images: counts
+ * @why: after a fault
+ */
+struct verify {
+	struct disk *disk;
+	struct bdev_desc *desc;
+	const struct model *model;
+	unsigned int mode;
+	unsigned int nested;
+	uint64_t seed;
+	struct blob_store *store;
+	struct found *found;
+	uint32_t found_count;
+	uint64_t looked, damaged, torn_supers, nested_images;
+	char why[2048];
+};
+
+void verify_begin(struct verify *v, struct disk *disk, const struct model *model,
+		  unsigned int mode);
+void verify_end(struct verify *v);
+/** verify_image() - the look of struct cut_options, @arg is the struct verify */
+bool verify_image(const struct cut_image *image, void *arg);
+
+#endif
