@@ -31,7 +31,63 @@ static int plan_memory(struct accelerator *a, uint64_t size, struct error *err)
 	return 0;
 }
 
-static int plan_new_file(struct accelerator *a, const char *path, uint64_t size, struct error *err)
+/* Empty, or its serial was named by somebody who means it. */
+static int judge(const struct probe_device *dev, const char *force, struct error *err)
+{
+	const struct probe_finding *f = probe_device_reason(dev);
+
+	if (!f)
+		return 0;
+	if (f->verdict == PROBE_IN_USE)
+		return error_set(err, -EBUSY, "%s; to use it here: %s", f->text, f->remedy);
+	if (f->verdict == PROBE_UNFIT)
+		return error_set(err, -EINVAL, "%s; to use it here: %s", f->text, f->remedy);
+	if (!force)
+		return error_set(err, -ENOTEMPTY,
+				 "%s; whoever is attached will see and may overwrite that: if you "
+				 "mean it, add --force %s",
+				 f->text, dev->serial);
+	if (strcmp(force, dev->serial) != 0)
+		return error_set(err, -ENOTEMPTY,
+				 "%s, and --force names the serial \"%s\"; its serial is \"%s\"",
+				 f->text, force, dev->serial);
+	return 0;
+}
+
+/* By what it is, not only by how it is written: a file has as many names as links. */
+static bool same_backing(const char *path, const char *other)
+{
+	struct stat a, b;
+
+	if (!strcmp(path, other))
+		return true;
+	if (!*other || stat(path, &a) < 0 || stat(other, &b) < 0)
+		return false;
+	if (S_ISBLK(a.st_mode))
+		return S_ISBLK(b.st_mode) && a.st_rdev == b.st_rdev;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Even while the other's target is down and nothing holds the backing open. */
+static int check_unshared(struct driver *d, const struct accelerator *a, struct error *err)
+{
+	struct accelerator *list;
+	ssize_t n = state_accelerators(d->state, &list, err);
+	int rc = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; i < n && rc == 0; i++) {
+		if (same_backing(a->path, list[i].path))
+			rc = error_set(err, -EBUSY,
+				       "%s is the backing of the accelerator %s already: uninstall "
+				       "that, or take another backing",
+				       a->path, list[i].id);
+	}
+	free(list);
+	return rc;
+}
+
+static int plan_new_file(struct driver *d, struct accelerator *a, const char *path, uint64_t size,
+			 struct error *err)
 {
 	char copy[PATH_MAX], name[PATH_MAX], dir[PATH_MAX];
 
@@ -57,30 +113,7 @@ static int plan_new_file(struct accelerator *a, const char *path, uint64_t size,
 	a->made = true;
 	a->size = size;
 	a->block_size = BLOCK_SIZE;
-	return 0;
-}
-
-/* Empty, or its serial was named by somebody who means it. */
-static int judge(const struct probe_device *dev, const char *force, struct error *err)
-{
-	const struct probe_finding *f = probe_device_reason(dev);
-
-	if (!f)
-		return 0;
-	if (f->verdict == PROBE_IN_USE)
-		return error_set(err, -EBUSY, "%s; to use it here: %s", f->text, f->remedy);
-	if (f->verdict == PROBE_UNFIT)
-		return error_set(err, -EINVAL, "%s; to use it here: %s", f->text, f->remedy);
-	if (!force)
-		return error_set(err, -ENOTEMPTY,
-				 "%s; whoever is attached will see and may overwrite that: if you "
-				 "mean it, add --force %s",
-				 f->text, dev->serial);
-	if (strcmp(force, dev->serial) != 0)
-		return error_set(err, -ENOTEMPTY,
-				 "%s, and --force names the serial \"%s\"; its serial is \"%s\"",
-				 f->text, force, dev->serial);
-	return 0;
+	return check_unshared(d, a, err);
 }
 
 static int plan_existing(struct driver *d, struct accelerator *a, const char *path, uint64_t size,
@@ -97,7 +130,9 @@ static int plan_existing(struct driver *d, struct accelerator *a, const char *pa
 		snprintf(a->serial, sizeof(a->serial), "%s", dev->serial);
 		a->size = dev->size;
 		a->block_size = dev->block_size;
-		rc = judge(dev, force, err);
+		rc = check_unshared(d, a, err);
+		if (rc == 0)
+			rc = judge(dev, force, err);
 		if (rc == 0 && size && size != dev->size)
 			rc = error_set(err, -EINVAL,
 				       "backing %s exists with %llu bytes and --size says %llu: "
@@ -133,24 +168,8 @@ static int plan_backing(struct driver *d, struct accelerator *a, const json_t *r
 	if (memory)
 		return plan_memory(a, memory, err);
 	if (stat(path, &st) < 0 && errno == ENOENT)
-		return plan_new_file(a, path, size, err);
+		return plan_new_file(d, a, path, size, err);
 	return plan_existing(d, a, path, size, force, err);
-}
-
-static int check_unshared(struct driver *d, const struct accelerator *a, struct error *err)
-{
-	struct accelerator *list;
-	ssize_t n = state_accelerators(d->state, &list, err);
-	int rc = n < 0 ? (int)n : 0;
-
-	for (ssize_t i = 0; i < n && rc == 0 && a->path[0]; i++) {
-		if (!strcmp(list[i].path, a->path))
-			rc = error_set(err, -EBUSY,
-				       "%s is the backing of the accelerator %s already", a->path,
-				       list[i].id);
-	}
-	free(list);
-	return rc;
 }
 
 static int plan_target(struct driver *d, struct accelerator *a, const json_t *request,
@@ -268,8 +287,6 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		rc = plan_repeat(&a, request, err);
 	if (rc == 0 && !existing) {
 		rc = plan_backing(v->d, &a, request, err);
-		if (rc == 0)
-			rc = check_unshared(v->d, &a, err);
 		if (rc == 0)
 			rc = plan_target(v->d, &a, request, err);
 		if (rc == 0)

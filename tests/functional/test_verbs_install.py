@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 
 import pytest
@@ -75,8 +76,23 @@ def test_other_backing_under_the_same_id_is_refused(installed):
 
 def test_backing_of_another_accelerator_is_refused(installed):
     failure = installed.refused("install", "b", "--backing", installed.dir / "backing")
-    assert failure.code == 3
-    assert "accelerator a already" in failure.message or "is open in process" in failure.message
+    assert failure.code == 3 and "accelerator a already" in failure.message
+
+
+def test_security_backing_of_a_dead_target_by_another_name(installed):
+    """Nothing holds the file open then; a link to it is still the same file."""
+    link, hard = installed.dir / "link", installed.dir / "hard"
+    link.symlink_to(installed.dir / "backing")
+    hard.hardlink_to(installed.dir / "backing")
+    for pid in installed.pids():
+        os.kill(pid, signal.SIGKILL)
+    for path in installed.dir / "backing", link, hard:
+        failure = installed.refused("install", "b", "--backing", path)
+        assert failure.code == 3 and "accelerator a already" in failure.message
+        (serial,) = {c["serial"] for c in installed("list", path)["candidates"]
+                     if c["path"] == str(path.resolve())}
+        failure = installed.refused("install", "b", "--backing", path, "--force", serial)
+        assert failure.code == 3 and "accelerator a already" in failure.message
 
 
 def test_security_data_is_refused_without_its_serial(node):
