@@ -37,7 +37,7 @@ struct cli_args {
 	const char *state_dir, *id, *type, *backing, *target, *force_serial, *instance, *host,
 		*accelerator, *listen, *scenario;
 	uint64_t size, memory, wait_ns;
-	bool json, help, dry_run, force, lose_volatile, keep_backing;
+	bool json, help, version, dry_run, force, lose_volatile, keep_backing;
 	struct option_strings arguments, paths;
 };
 
@@ -61,7 +61,7 @@ extern const struct cli_verb cli_verbs[];
 /** cli_verb_find() - by name or alias; NULL */
 const struct cli_verb *cli_verb_find(const char *name);
 
-#define CLI_ROWS_MAX 16
+#define CLI_ROWS_MAX 17
 /** cli_rows() - the option table of a verb, ending with zeros */
 void cli_rows(const struct cli_verb *verb, struct cli_args *a,
 	      struct option_row rows[static CLI_ROWS_MAX]);

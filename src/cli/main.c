@@ -130,9 +130,20 @@ static enum cli_exit run(const struct cli_verb *v, const struct cli_args *a)
 	return code;
 }
 
+/* Also for a command line that is wrong before its --json. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (!strcmp(argv[i], "--json") || !strcmp(argv[i], "-j"))
+			return true;
+	}
+	return false;
+}
+
 static enum cli_exit verb_main(const struct cli_verb *v, int argc, char **argv)
 {
 	struct cli_args a = { .wait_ns = UINT64_MAX };
+	bool as_json = wants_json(argc, argv);
 	struct option_row rows[CLI_ROWS_MAX];
 	struct error err = ERROR_INIT;
 	enum cli_exit code;
@@ -140,12 +151,14 @@ static enum cli_exit verb_main(const struct cli_verb *v, int argc, char **argv)
 
 	cli_rows(v, &a, rows);
 	words = options_parse(argc, argv, rows, false, &err);
-	if (words >= 0 && !a.help)
+	if (words >= 0 && !a.help && !a.version)
 		words = v->take(&a, words, argv + 1, &err);
 	if (words < 0)
-		code = complain(a.json, err.code, err.text);
+		code = complain(as_json, err.code, err.text);
 	else if (a.help)
 		verb_help(v, rows), code = CLI_EXIT_OK;
+	else if (a.version)
+		version_print(PROGRAM), code = CLI_EXIT_OK;
 	else
 		code = run(v, &a);
 	options_strings_free(&a.arguments);
@@ -157,6 +170,7 @@ int main(int argc, char **argv)
 {
 	const struct cli_verb *v;
 	const char *word = argc > 1 ? argv[1] : "--help";
+	char text[128];
 
 	if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
 		version_print(PROGRAM);
@@ -168,8 +182,8 @@ int main(int argc, char **argv)
 	}
 	v = cli_verb_find(word);
 	if (!v) {
-		fprintf(stderr, PROGRAM ": verb \"%.50s\" is not known; --help lists all\n", word);
-		return CLI_EXIT_USAGE;
+		snprintf(text, sizeof(text), "verb \"%.50s\" is not known; --help lists all", word);
+		return (int)complain(wants_json(argc, argv), -EINVAL, text);
 	}
 	return (int)verb_main(v, argc - 1, argv + 1);
 }

@@ -13,7 +13,8 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 
-#define WAIT_MAX_NS (24 * 3600 * NS_PER_SEC)
+#define SIZE_MAX_BYTES (UINT64_C(1) << 60)
+#define WAIT_MAX_NS    (24 * 3600 * NS_PER_SEC)
 
 static int too_many(const char *word, struct error *err)
 {
@@ -140,11 +141,11 @@ static size_t all_rows(struct cli_args *a, struct option_row rows[static 32], ch
 		    &a->backing, 0, 0, NULL, NULL } },
 		{ 'z',
 		  { "size", 's', OPTION_SIZE, "SIZE",
-		    "size of a file to be made; of an attachment: the accelerator's", &a->size, 0,
-		    0, NULL, NULL } },
+		    "size of a file to be made; of an attachment: the accelerator's", &a->size, 1,
+		    SIZE_MAX_BYTES, NULL, NULL } },
 		{ 'm',
 		  { "memory", 'm', OPTION_SIZE, "SIZE", "serve memory; its content does not last",
-		    &a->memory, 0, 0, NULL, NULL } },
+		    &a->memory, 1, SIZE_MAX_BYTES, NULL, NULL } },
 		{ 't',
 		  { "target", 't', OPTION_STRING, "PATH",
 		    "target program (default: the newest installed)", &a->target, 0, 0, NULL,
@@ -211,6 +212,8 @@ void cli_rows(const struct cli_verb *verb, struct cli_args *a,
 		{ "state-dir", 0, OPTION_STRING, "DIR", "state directory", &a->state_dir, 0, 0,
 		  NULL, NULL },
 		{ "help", 'h', OPTION_FLAG, NULL, "show this help", &a->help, 0, 0, NULL, NULL },
+		{ "version", 'V', OPTION_FLAG, NULL, "show release and commit", &a->version, 0, 0,
+		  NULL, NULL },
 	};
 	struct option_row all[32];
 	char keys[32];

@@ -32,7 +32,8 @@ int driver_default_dir(char *out, size_t size, struct error *err)
 		n = snprintf(out, size, "%s/.local/state/cyborg-spdk", home);
 	else
 		return error_set(err, -EINVAL,
-				 "no state directory: set CYBORG_SPDK_STATE_DIR, or HOME");
+				 "no state directory: give --state-dir DIR, or set "
+				 "CYBORG_SPDK_STATE_DIR or HOME");
 	return n > 0 && (size_t)n < size
 		       ? 0
 		       : error_set(err, -ENAMETOOLONG, "the state directory's path is too long");

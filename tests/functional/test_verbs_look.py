@@ -105,6 +105,11 @@ def test_each_verb_has_help(cli, verb):
     assert "--json" in process.stdout
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_tells_the_version(cli, verb):
+    assert cli.start(verb, "--version").stdout == cli.start("--version").stdout
+
+
 def test_overview_names_all_verbs(cli):
     process = cli.start("--help")
     assert process.returncode == 0
@@ -124,6 +129,9 @@ def test_overview_names_all_verbs(cli):
     (["install", "a", "--memory", "1M", "--backing", "/x"], "one of --backing"),
     (["install", "a", "vhost", "--memory", "4M"], "not supported"),
     (["install", "a", "--size", "x"], "size"),
+    (["install", "a", "--backing", "/x", "--size", "0"], "'0' is out of range, allowed is 1 to"),
+    (["install", "a", "--memory", "0"], "'0' is out of range"),
+    (["install", "a", "--memory", "8388608T"], "is out of range"),
     (["attach", "vm1"], "--host NQN"),
     (["attach", "--host", "nqn.2016-06.io.spdk:h"], "--instance ID"),
     (["attach", "vm1", "--host", "me"], "is no NQN"),
@@ -143,6 +151,24 @@ def test_json_errors_are_json(cli):
     failure = cli.refused("detach", "vm1")
     assert failure.code == 4 and failure.error["name"] == "ENOENT"
     assert failure.error["message"] in failure.message
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["status", "--nonsense"], ["install", "--size"],
+                                   ["detach", "a", "--instance", "b"]])
+def test_json_errors_of_a_wrong_command_line_are_json(cli, words):
+    process = cli.start(words[0], *words[1:-1], "--json", *words[1:][-1:])
+    assert process.returncode == 2
+    error = json.loads(process.stdout)["error"]
+    assert error["name"] == "EINVAL" and error["message"] in process.stderr
+
+
+def test_no_home(cli):
+    process = subprocess.run([str(cli.program), "status"], env={}, stderr=subprocess.PIPE,
+                             text=True, check=False)
+    if os.geteuid() == 0:
+        assert process.returncode == 0
+    else:
+        assert process.returncode == 2 and "--state-dir DIR" in process.stderr
 
 
 def test_dry_run_makes_nothing(cli, program):
