@@ -17,6 +17,7 @@
 #define IO_SIZE_MAX	(16u * 1024 * 1024)
 #define IO_SIZE_MIN	512u
 #define TIME_DEFAULT	(5 * NS_PER_SEC)
+#define TIME_MAX_NS	(UINT64_C(366) * 24 * 3600 * NS_PER_SEC)
 #define PERSISTENT_SEED 1u
 
 static const struct perf_workload workloads[] = {
@@ -255,8 +256,8 @@ int perf_options_parse(struct perf_options *o, int argc, char **argv, struct err
 		  &o->depth, 1, DEPTH_MAX, NULL, NULL },
 		{ "io-size", 'o', OPTION_SIZE, "SIZE", "Bytes of an I/O (4K).", &o->io_size,
 		  IO_SIZE_MIN, IO_SIZE_MAX, NULL, NULL },
-		{ "time", 't', OPTION_SECONDS, "TIME", "How long (5 s).", &raw.time_ns, 1,
-		  UINT64_MAX / 2, NULL, NULL },
+		{ "time", 't', OPTION_SECONDS, "TIME", "How long (5 s).", &raw.time_ns, NS_PER_USEC,
+		  TIME_MAX_NS, NULL, NULL },
 		{ "count", 'n', OPTION_U64, "N", "How many I/Os instead of how long.", &raw.count,
 		  1, UINT64_MAX, NULL, NULL },
 		{ "cores", 'm', OPTION_STRING, "SET", "Cores to run on, a mask or a list.",

@@ -44,9 +44,9 @@ static int ignore(const char *value, void *arg, struct error *err)
 	uint64_t number;
 
 	if (i->kind == NUMBER && parse_u64(value, &number) < 0)
-		return error_set(err, -EINVAL, "%s: \"%.64s\" is no whole number", i->name, value);
+		return error_set(err, -EINVAL, "\"%.64s\" is no whole number", value);
 	if (i->kind == SIZE && parse_size(value, &number, err) < 0)
-		return error_prefix(err, "%s: ", i->name);
+		return err->code;
 	if (!strstr(i->o->ignored, i->name))
 		snprintf(i->o->ignored + len, sizeof(i->o->ignored) - len, "%s%s", len ? ", " : "",
 			 i->name);
