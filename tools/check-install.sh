@@ -32,6 +32,11 @@ find "$stage" -path '*/bin/cyborg-spdk*' -type f | while read -r program; do
 	LD_LIBRARY_PATH=$folder "$program" --version </dev/null || die "$program --version failed"
 done
 
+find "$stage" -path '*/bin/cyborg-spdk*' -type f -printf '%f\n' | while read -r program; do
+	[ -n "$(find "$stage" -path '*/man/man[18]/*' -name "$program.[18]*")" ] ||
+		die "no manual page of $program was installed"
+done
+
 readelf -d "$library" | grep -q 'SONAME.*libcyborg-spdk\.so\.[0-9]' || die "$library has no SONAME"
 # Absolute ones are the nodes of the version script.
 if nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | grep -v '^cyborg_spdk_'; then
