@@ -68,6 +68,16 @@ void cli_rows(const struct cli_verb *verb, struct cli_args *a,
 /** cli_request() - the request for the library, new reference */
 json_t *cli_request(const struct cli_verb *verb, const struct cli_args *a);
 
+/* extern.c */
+
+/** struct cli_extern - a verb that is a program of its own */
+struct cli_extern {
+	const char *name, *program, *what;
+};
+extern const struct cli_extern cli_externs[];
+/** cli_extern_run() - become that program with @argv, from the verb on; returns when there is none */
+enum cli_exit cli_extern_run(const struct cli_extern *e, char **argv);
+
 /* print.c */
 void print_discover(const json_t *answer);
 void print_list(const json_t *answer);

@@ -54,6 +54,8 @@ static void overview(FILE *f)
 	      f);
 	for (const struct cli_verb *v = cli_verbs; v->name; v++)
 		fprintf(f, "  %-10s %s\n", v->name, v->what);
+	for (const struct cli_extern *e = cli_externs; e->name; e++)
+		fprintf(f, "  %-10s %s\n", e->name, e->what);
 	fputs("\n`cyborg-spdk VERB --help` tells the options of a verb; all take --json and "
 	      "--state-dir DIR.\n"
 	      "The blueprint's names are taken too:",
@@ -179,6 +181,10 @@ int main(int argc, char **argv)
 	if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
 		overview(argc > 1 ? stdout : stderr);
 		return argc > 1 ? CLI_EXIT_OK : CLI_EXIT_USAGE;
+	}
+	for (const struct cli_extern *e = cli_externs; e->name; e++) {
+		if (!strcmp(word, e->name))
+			return (int)cli_extern_run(e, argv + 1);
 	}
 	v = cli_verb_find(word);
 	if (!v) {

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * create: a new logical volume store with volumes.
+ *
+ * Order: super block is zeroes => metadata region is zeroes => data => extent pages, root pages,
+ * masks => super block, clean. What is interrupted is no store.
+ *
+ * Threading: one thread.
+ */
+#include "blobtool/create.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "blob/mask.h"
+#include "blobtool/text.h"
+#include "blobtool/tool.h"
+#include "probe/probe.h"
+
+#define CLUSTER_DEFAULT (4u << 20)
+#define RATIO_MAX	1000000u
+
+struct create_options {
+	uint64_t size, cluster_size, block_size, md_page_size, ratio;
+	const char *force;
+	bool made; /* the file is new */
+	struct source_options source;
+};
+
+/**
+ * struct maker - the store so far
+ * @next_page, @next_cluster: the first that nobody has
+ * @maps: one a source
+ */
+struct maker {
+	struct image img;
+	struct blob_geometry geo;
+	const char *store;
+	struct uuid uuid;
+	struct source *sources;
+	struct blob_map **maps;
+	uint32_t count;
+	uint64_t next_cluster;
+	uint32_t next_page;
+	struct bit_array *ids;
+	uint8_t *piece;
+	struct progress progress;
+	uint64_t done, total;
+};
+
+/* --- the image -------------------------------------------------------------------------------- */
+
+static int make_file(struct maker *mk, const char *path, const struct create_options *o,
+		     struct error *err)
+{
+	int fd, rc;
+
+	if (o->size == 0)
+		return error_set(err, -ENOENT, "%s is not there; --size makes it", path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, -errno, "%s cannot be made: %s", path,
+				 error_errno_text(-errno));
+	if (ftruncate(fd, (off_t)o->size) < 0)
+		rc = error_set(err, -errno, "%s cannot have %" PRIu64 " bytes: %s", path, o->size,
+			       error_errno_text(-errno));
+	else
+		rc = image_adopt(&mk->img, path, fd, true, err);
+	if (rc < 0)
+		unlink(path);
+	return rc;
+}
+
+/* Only what is empty, unless its serial is named. */
+static int ask_probe(const char *path, const char *force, struct error *err)
+{
+	struct probe *probe = probe_create(NULL);
+	const struct probe_finding *why;
+	struct probe_device d;
+	int rc = probe == NULL ? error_set(err, -ENOMEM, "no memory")
+			       : probe_path(probe, path, &d, err);
+
+	if (rc == 0) {
+		enum probe_verdict verdict = probe_device_verdict(&d);
+
+		why = probe_device_reason(&d);
+		if (verdict == PROBE_IN_USE || verdict == PROBE_UNFIT)
+			rc = error_set(err, verdict == PROBE_IN_USE ? -EBUSY : -EINVAL, "%s; %s",
+				       why->text, why->remedy);
+		else if (verdict == PROBE_HOLDS_DATA && (force == NULL || strcmp(force, d.serial)))
+			rc = error_set(err, -ENOTEMPTY, "%s; --force %s gives that up", why->text,
+				       d.serial);
+		probe_device_fini(&d);
+	}
+	probe_destroy(probe);
+	return rc;
+}
+
+static int open_image(struct maker *mk, const char *path, struct create_options *o,
+		      struct error *err)
+{
+	int rc;
+
+	if (access(path, F_OK) < 0) {
+		o->made = true;
+		return make_file(mk, path, o, err);
+	}
+	if (o->size != 0)
+		return error_set(err, -EEXIST,
+				 "%s is there already: --size is for a file that is not", path);
+	rc = ask_probe(path, o->force, err);
+	return rc < 0 ? rc : image_open(&mk->img, path, true, err);
+}
+
+static int plan(struct maker *mk, const struct create_options *o, struct error *err)
+{
+	static const uint8_t lvol[16] = LVOL_BSTYPE;
+	uint64_t clusters, pages;
+	int logical = 0, rc;
+
+	mk->geo = (struct blob_geometry){ .cluster_size = (uint32_t)o->cluster_size,
+					  .page_size = (uint32_t)o->md_page_size,
+					  .io_unit_size = (uint32_t)o->block_size,
+					  .super_blob = BLOB_ID_BASE,
+					  .clean = true };
+	memcpy(mk->geo.bstype, lvol, sizeof(lvol));
+	if (mk->img.is_block && ioctl(mk->img.fd, BLKSSZGET, &logical) == 0)
+		mk->geo.io_unit_size = (uint32_t)logical;
+	clusters = mk->geo.cluster_size > 0 ? mk->img.bytes / mk->geo.cluster_size : 0;
+	pages = clusters * o->ratio / 100;
+	if (clusters > 0 && (pages == 0 || pages >= UINT32_MAX))
+		return error_set(err, -EINVAL,
+				 "%" PRIu64 " %% of %" PRIu64 " clusters give %" PRIu64
+				 " metadata pages: choose another --md-ratio",
+				 o->ratio, clusters, pages);
+	mk->geo.md.len = (uint32_t)pages;
+	rc = blob_layout_plan(mk->img.bytes, &mk->geo, err);
+	return rc < 0 ? error_prefix(err, "%s: ", mk->img.path) : 0;
+}
+
+/* --- volumes ---------------------------------------------------------------------------------- */
+
+static uint64_t clusters_of(const struct maker *mk, const struct source *s)
+{
+	return s->bytes / mk->geo.cluster_size + (s->bytes % mk->geo.cluster_size != 0);
+}
+
+static int check_sources(const struct maker *mk, struct error *err)
+{
+	uint64_t thick = 0;
+
+	for (uint32_t i = 0; i < mk->count; i++) {
+		const struct source *s = &mk->sources[i];
+
+		for (uint32_t j = 0; j < i; j++) {
+			if (!strcmp(mk->sources[j].name, s->name))
+				return error_set(err, -EEXIST, "volume \"%s\" is given twice",
+						 s->name);
+		}
+		if (clusters_of(mk, s) > UINT32_MAX)
+			return error_set(err, -EINVAL,
+					 "volume \"%s\" needs %" PRIu64
+					 " clusters, at most 2^32 - 1 are possible",
+					 s->name, clusters_of(mk, s));
+		if (!s->thin)
+			thick += clusters_of(mk, s);
+	}
+	if (thick > mk->geo.total_clusters - mk->geo.md_clusters)
+		return error_set(err, -ENOSPC,
+				 "the volumes need %" PRIu64 " clusters, %s has %" PRIu32, thick,
+				 mk->img.path, mk->geo.total_clusters - mk->geo.md_clusters);
+	return 0;
+}
+
+static int take_page(struct maker *mk, uint32_t *page, struct error *err)
+{
+	if (mk->next_page == mk->geo.md.len)
+		return error_set(err, -ENOSPC,
+				 "%" PRIu32
+				 " metadata pages are too few: choose a larger --md-ratio",
+				 mk->geo.md.len);
+	*page = mk->next_page++;
+	return 0;
+}
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
+}
+
+/* Cluster @index of @s into mk->piece, zeroes behind its end; false: it is all zeroes. */
+static int read_cluster(struct maker *mk, const struct source *s, uint64_t index, bool *data,
+			struct error *err)
+{
+	uint64_t size = mk->geo.cluster_size, at = index * size, end, first;
+	size_t n = s->bytes - at < size ? (size_t)(s->bytes - at) : (size_t)size;
+	int rc;
+
+	*data = false;
+	if (s->file == NULL)
+		return 0;
+	first = image_seek(&s->data, at, &end);
+	if (first >= at + n)
+		return 0;
+	memset(mk->piece + n, 0, size - n);
+	rc = image_read(&s->data, mk->piece, at, n, err);
+	*data = rc == 0 && !is_zero(mk->piece, n);
+	return rc;
+}
+
+static int write_cluster(struct maker *mk, uint64_t cluster, bool data, struct error *err)
+{
+	uint64_t size = mk->geo.cluster_size, at = cluster * size;
+	int rc = 0;
+
+	if (mk->img.is_block && !data)
+		return image_zero(&mk->img, at, size, err);
+	/* The file was one hole before: pages of zeroes stay that. */
+	for (uint64_t i = 0; data && i < size && rc == 0; i += IMAGE_PAGE) {
+		if (mk->img.is_block || !is_zero(mk->piece + i, IMAGE_PAGE))
+			rc = image_write(&mk->img, mk->piece + i, at + i, IMAGE_PAGE, err);
+	}
+	return rc;
+}
+
+static int put_cluster(struct maker *mk, struct blob_map *map, uint64_t index, struct error *err)
+{
+	uint64_t table = index / BLOB_EXTENT_CLUSTERS;
+	struct blob_leaf *leaf = blob_map_leaf(map, table);
+
+	if (mk->next_cluster == mk->geo.total_clusters)
+		return error_set(err, -ENOSPC, "%s is full: its %" PRIu32 " clusters are in use",
+				 mk->img.path, mk->geo.total_clusters);
+	if (leaf == NULL) {
+		leaf = blob_leaf_create(blob_map_entries(map->clusters, table));
+		if (leaf == NULL)
+			return error_set(err, -ENOMEM, "no memory for a cluster map");
+		blob_map_set_leaf(map, table, leaf);
+		if (take_page(mk, &leaf->page, err) < 0)
+			return err->code;
+	}
+	blob_leaf_set(leaf, index % BLOB_EXTENT_CLUSTERS, (uint32_t)mk->next_cluster++);
+	return 0;
+}
+
+static int fill_volume(struct maker *mk, const struct source *s, struct blob_map *map,
+		       struct error *err)
+{
+	int rc = 0;
+
+	for (uint64_t i = 0; i < map->clusters && rc == 0; i++) {
+		uint64_t cluster = mk->next_cluster;
+		bool data;
+
+		rc = read_cluster(mk, s, i, &data, err);
+		if (rc == 0 && (data || !s->thin)) {
+			rc = put_cluster(mk, map, i, err);
+			if (rc == 0)
+				rc = write_cluster(mk, cluster, data, err);
+		}
+		mk->done += mk->geo.cluster_size;
+		progress_show(&mk->progress, mk->done, mk->total);
+	}
+	return rc;
+}
+
+/* --- metadata --------------------------------------------------------------------------------- */
+
+static int write_page(struct maker *mk, uint32_t index, const void *page, struct error *err)
+{
+	return image_write(&mk->img, page, blob_page_offset(&mk->geo, index), BLOB_PAGE_BYTES, err);
+}
+
+static int write_extents(struct maker *mk, uint64_t id, const struct blob_map *map,
+			 struct error *err)
+{
+	uint8_t page[BLOB_PAGE_BYTES];
+	int rc = 0;
+
+	for (uint64_t i = 0; i < map->leaves && rc == 0; i++) {
+		const struct blob_leaf *leaf = blob_map_leaf(map, i);
+
+		if (leaf == NULL)
+			continue;
+		blob_extents_write(page, id, i, leaf, blob_map_entries(map->clusters, i));
+		rc = write_page(mk, leaf->page, page, err);
+	}
+	return rc;
+}
+
+static int write_chain(struct maker *mk, uint32_t root, const struct blob_source *src,
+		       struct error *err)
+{
+	struct blob_chain chain = { 0 };
+	uint32_t *pages = NULL;
+	int rc = blob_chain_build(&chain, src);
+
+	if (rc == 0)
+		pages = calloc(chain.count, sizeof(*pages));
+	if (pages == NULL) {
+		blob_chain_free(&chain);
+		return error_set(err, -ENOMEM, "no memory for metadata pages");
+	}
+	for (uint32_t i = 1; i < chain.count && rc == 0; i++)
+		rc = take_page(mk, &pages[i - 1], err);
+	if (rc == 0)
+		blob_chain_link(&chain, pages);
+	for (uint32_t i = 0; i < chain.count && rc == 0; i++)
+		rc = write_page(mk, i == 0 ? root : pages[i - 1], blob_chain_page(&chain, i), err);
+	bit_array_set(mk->ids, root);
+	blob_chain_free(&chain);
+	free(pages);
+	return rc;
+}
+
+static int write_blob(struct maker *mk, uint32_t root, const struct blob_map *map, bool thin,
+		      const struct blob_xattrs *xattrs, struct error *err)
+{
+	struct blob_source src = {
+		.id = BLOB_ID_BASE + root,
+		.invalid = BLOB_INVALID_EXTENT_TABLE | (thin ? BLOB_INVALID_THIN : 0),
+		.table = true,
+		.map = map,
+		.xattrs = xattrs,
+	};
+	int rc = write_extents(mk, src.id, map, err);
+
+	return rc < 0 ? rc : write_chain(mk, root, &src, err);
+}
+
+static int add_uuid(struct blob_xattrs *set, const struct uuid *uuid, struct error *err)
+{
+	char text[UUID_TEXT_SIZE];
+
+	uuid_to_text(uuid, text);
+	return blob_xattrs_set(set, false, "uuid", 4, text, sizeof(text), err);
+}
+
+static int write_store_blob(struct maker *mk, struct error *err)
+{
+	struct blob_xattrs xattrs = { 0 };
+	struct blob_map *map = blob_map_create(0, 0);
+	uint32_t root = 0;
+	int rc = map == NULL ? error_set(err, -ENOMEM, "no memory") : take_page(mk, &root, err);
+
+	uuid_make(&mk->uuid);
+	if (rc == 0)
+		rc = add_uuid(&xattrs, &mk->uuid, err);
+	if (rc == 0)
+		rc = blob_xattrs_set(&xattrs, false, "name", 4, mk->store, strlen(mk->store) + 1,
+				     err);
+	if (rc == 0)
+		rc = write_blob(mk, root, map, false, &xattrs, err);
+	blob_xattrs_free(&xattrs);
+	blob_map_destroy(map);
+	return rc;
+}
+
+static int write_volume(struct maker *mk, struct source *s, struct blob_map **out,
+			struct error *err)
+{
+	uint64_t clusters = clusters_of(mk, s);
+	struct blob_map *map = blob_map_create(clusters, blob_map_tables(clusters));
+	struct blob_xattrs xattrs = { 0 };
+	uint32_t root = 0;
+	int rc;
+
+	*out = map;
+	if (map == NULL)
+		return error_set(err, -ENOMEM, "no memory for volume \"%s\"", s->name);
+	rc = take_page(mk, &root, err);
+	if (rc == 0)
+		rc = fill_volume(mk, s, map, err);
+	/* SPDK pads a new name to 64 bytes. */
+	if (rc == 0)
+		rc = blob_xattrs_set(&xattrs, false, "name", 4, s->name, sizeof(s->name), err);
+	if (rc == 0)
+		rc = add_uuid(&xattrs, &s->uuid, err);
+	if (rc == 0)
+		rc = write_blob(mk, root, map, s->thin, &xattrs, err);
+	blob_xattrs_free(&xattrs);
+	return rc < 0 ? error_prefix(err, "volume \"%s\": ", s->name) : 0;
+}
+
+static int write_mask(struct maker *mk, const struct blob_region *r, enum blob_disk_mask_type type,
+		      const struct bit_array *bits, struct error *err)
+{
+	size_t bytes = (size_t)r->len * mk->geo.page_size;
+	uint8_t *region = malloc(bytes);
+	int rc;
+
+	if (region == NULL)
+		return error_set(err, -ENOMEM, "no memory for a mask");
+	blob_mask_build(region, bytes, type, bits);
+	rc = image_write(&mk->img, region, (uint64_t)r->start * mk->geo.page_size, bytes, err);
+	free(region);
+	return rc;
+}
+
+static int write_masks(struct maker *mk, struct error *err)
+{
+	struct bit_array *pages = bit_array_create(mk->geo.md.len);
+	struct bit_array *clusters = bit_array_create(mk->geo.total_clusters);
+	int rc = pages == NULL || clusters == NULL ? error_set(err, -ENOMEM, "no memory") : 0;
+
+	for (uint32_t i = 0; rc == 0 && i < mk->next_page; i++)
+		bit_array_set(pages, i);
+	for (uint64_t i = 0; rc == 0 && i < mk->next_cluster; i++)
+		bit_array_set(clusters, i);
+	if (rc == 0)
+		rc = write_mask(mk, &mk->geo.pages, BLOB_MASK_PAGES, pages, err);
+	if (rc == 0)
+		rc = write_mask(mk, &mk->geo.ids, BLOB_MASK_BLOBIDS, mk->ids, err);
+	if (rc == 0)
+		rc = write_mask(mk, &mk->geo.clusters, BLOB_MASK_CLUSTERS, clusters, err);
+	bit_array_destroy(pages);
+	bit_array_destroy(clusters);
+	return rc;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static int begin(struct maker *mk, const struct create_options *o, struct error *err)
+{
+	uint64_t md_end = blob_page_offset(&mk->geo, mk->geo.md.len);
+	int rc = 0;
+
+	mk->ids = bit_array_create(mk->geo.md.len);
+	mk->piece = malloc(mk->geo.cluster_size);
+	mk->maps = calloc(mk->count + 1u, sizeof(struct blob_map *));
+	if (mk->ids == NULL || mk->piece == NULL || mk->maps == NULL)
+		return error_set(err, -ENOMEM, "no memory for a store of this size");
+	mk->next_cluster = mk->geo.md_clusters;
+	for (uint32_t i = 0; i < mk->count; i++)
+		mk->total += clusters_of(mk, &mk->sources[i]) * mk->geo.cluster_size;
+	progress_start(&mk->progress, "create");
+	if (!o->made)
+		rc = image_zero(&mk->img, 0, BLOB_PAGE_BYTES, err);
+	if (rc == 0 && !o->made)
+		rc = image_sync(&mk->img, err);
+	if (rc == 0 && !o->made)
+		rc = image_zero(&mk->img, 0, mk->img.is_block ? md_end : mk->img.bytes, err);
+	return rc;
+}
+
+static int make_store(struct maker *mk, const struct create_options *o, struct error *err)
+{
+	uint8_t page[BLOB_PAGE_BYTES];
+	int rc = begin(mk, o, err);
+
+	if (rc == 0)
+		rc = write_store_blob(mk, err);
+	for (uint32_t i = 0; i < mk->count && rc == 0; i++)
+		rc = write_volume(mk, &mk->sources[i], &mk->maps[i], err);
+	if (rc == 0)
+		rc = write_masks(mk, err);
+	if (rc == 0)
+		rc = image_sync(&mk->img, err);
+	if (rc == 0) {
+		blob_super_build(&mk->geo, page);
+		rc = image_write(&mk->img, page, 0, sizeof(page), err);
+	}
+	if (rc == 0)
+		rc = image_sync(&mk->img, err);
+	progress_end(&mk->progress);
+	return rc;
+}
+
+static void print_made(const struct maker *mk)
+{
+	char uuid[UUID_TEXT_SIZE], size[TEXT_SIZE];
+
+	uuid_to_text(&mk->uuid, uuid);
+	printf("store \"%s\", %s, on %s: %" PRIu64 " of %" PRIu32 " clusters free\n", mk->store,
+	       uuid, mk->img.path, mk->geo.total_clusters - mk->next_cluster,
+	       mk->geo.total_clusters - mk->geo.md_clusters);
+	for (uint32_t i = 0; i < mk->count; i++) {
+		const struct source *s = &mk->sources[i];
+
+		uuid_to_text(&s->uuid, uuid);
+		printf("  %s/%s  %s  %s  %s\n", mk->store, s->name, uuid,
+		       text_size(mk->maps[i]->clusters * mk->geo.cluster_size, size),
+		       s->file != NULL ? s->file : "empty");
+	}
+}
+
+static void free_maker(struct maker *mk, uint32_t opened)
+{
+	for (uint32_t i = 0; i < opened; i++)
+		source_close(&mk->sources[i]);
+	for (uint32_t i = 0; mk->maps != NULL && i < mk->count; i++)
+		blob_map_destroy(mk->maps[i]);
+	bit_array_destroy(mk->ids);
+	free(mk->maps);
+	free(mk->piece);
+	free(mk->sources);
+	image_close(&mk->img);
+}
+
+static int check_options(const struct create_options *o, const char *store, struct error *err)
+{
+	size_t len = strlen(store);
+
+	if (len == 0 || len > LVOL_NAME)
+		return error_set(err, -EINVAL,
+				 "the store's name has %zu characters, 1 to %u are allowed", len,
+				 LVOL_NAME);
+	if (o->source.format != NULL && strcmp(o->source.format, "raw") != 0 &&
+	    strcmp(o->source.format, "qcow2") != 0)
+		return error_set(err, -EINVAL, "--format \"%.30s\": raw or qcow2",
+				 o->source.format);
+	return 0;
+}
+
+static int create(char **argv, uint32_t count, struct create_options *o, struct error *err)
+{
+	struct maker mk = { .store = argv[2], .img = { .fd = -1 }, .count = count };
+	uint32_t opened = 0;
+	int rc = check_options(o, argv[2], err);
+
+	mk.sources = calloc(count + 1u, sizeof(*mk.sources));
+	if (rc == 0 && mk.sources == NULL)
+		rc = error_set(err, -ENOMEM, "no memory");
+	for (; opened < count && rc == 0; opened++)
+		rc = source_open(&mk.sources[opened], argv[3 + opened], &o->source, err);
+	if (rc == 0)
+		rc = open_image(&mk, argv[1], o, err);
+	if (rc == 0)
+		rc = plan(&mk, o, err);
+	if (rc == 0)
+		rc = check_sources(&mk, err);
+	if (rc == 0)
+		rc = make_store(&mk, o, err);
+	if (rc == 0)
+		print_made(&mk);
+	else if (o->made && mk.img.fd >= 0)
+		unlink(argv[1]);
+	free_maker(&mk, opened);
+	return rc;
+}
+
+int verb_create(const struct tool_verb *verb, int argc, char **argv)
+{
+	struct create_options o = { .cluster_size = CLUSTER_DEFAULT,
+				    .block_size = 512,
+				    .md_page_size = BLOB_PAGE_BYTES,
+				    .ratio = 100 };
+	const struct option_row rows[] = {
+		{ "size", 's', OPTION_SIZE, "SIZE", "make IMAGE, a file of this size", &o.size, 0,
+		  0, NULL, NULL },
+		{ "cluster-size", 'c', OPTION_SIZE, "SIZE", "of a cluster (4M)", &o.cluster_size,
+		  BLOB_PAGE_BYTES, 1u << 30, NULL, NULL },
+		{ "block-size", 'b', OPTION_SIZE, "SIZE",
+		  "block size with which a file will be attached (512)", &o.block_size, 512, 4096,
+		  NULL, NULL },
+		{ "md-ratio", 'r', OPTION_U64, "PERCENT", "metadata pages for 100 clusters (100)",
+		  &o.ratio, 1, RATIO_MAX, NULL, NULL },
+		{ "md-page-size", 0, OPTION_SIZE, "SIZE", "of a metadata page (4096)",
+		  &o.md_page_size, BLOB_PAGE_BYTES, BLOB_PAGE_BYTES_MAX, NULL, NULL },
+		{ "thick", 't', OPTION_FLAG, NULL, "allocate every cluster of the volumes",
+		  &o.source.thick, 0, 0, NULL, NULL },
+		{ "format", 'f', OPTION_STRING, "FORMAT",
+		  "raw or qcow2, of all files (default: look at their first bytes)",
+		  &o.source.format, 0, 0, NULL, NULL },
+		{ "allow-backing", 0, OPTION_FLAG, NULL,
+		  "a qcow2 file may take content from other files of this node", &o.source.backing,
+		  0, 0, NULL, NULL },
+		{ "force", 0, OPTION_STRING, "SERIAL", "give up what is on IMAGE", &o.force, 0, 0,
+		  NULL, NULL },
+		{ 0 },
+	};
+	struct error err = ERROR_INIT;
+	int code = TOOL_EXIT_OK, words = tool_parse(verb, argc, argv, rows, &code);
+
+	if (words < 0)
+		return code;
+	if (create(argv, (uint32_t)words - 2, &o, &err) < 0)
+		code = tool_complain(&err);
+	return tool_finish(code);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cyborg-spdk-blob: look at, check, repair, make Blobstores on images and devices, without a
+ * target.
+ *
+ * Threading: one thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "blobtool/tool.h"
+
+#define ROWS_MAX 24
+
+static const struct tool_verb verbs[] = {
+	{ "inspect", "IMAGE", "show super block, stores, volumes and their tree",
+	  "It shows what a load would find; damaged blobs are listed apart.", 1, 1, verb_inspect },
+	{ "map", "IMAGE", "show who owns which clusters, as text or SVG",
+	  "Each volume has a letter and a colour; a cell stands for one cluster or for several.", 1,
+	  1, verb_map },
+	{ "check", "IMAGE", "check every invariant; change nothing",
+	  "Each finding is named with its page and cluster. The exit code is 8 when something is\n"
+	  "wrong.",
+	  1, 1, verb_check },
+	{ "repair", "IMAGE", "make a damaged store load again",
+	  "It says what it will do and asks. What it replaces is kept in a file, which --undo "
+	  "plays\n"
+	  "back. Changes that may lose something are made only when --allow names them:\n"
+	  "  holes     clusters whose place is lost read as zeroes\n"
+	  "  truncate  a volume ends where its metadata ends\n"
+	  "  detach    a volume without its snapshot reads zeroes for what it had there\n"
+	  "  drop      blobs that cannot be read at all are deleted\n"
+	  "  super     the store's name and UUID are made anew\n"
+	  "  version   a super block of an unknown version is taken as version 3",
+	  0, 1, verb_repair },
+	{ "dump", "IMAGE [super | masks | PAGE | PAGE-PAGE | BLOB-ID]...",
+	  "show metadata pages, decoded and in hexadecimal",
+	  "Without a word: the super block and all pages that are not empty. A blob id is written\n"
+	  "as 0x100000003; all pages of its chain and its extent pages are shown.",
+	  1, 64, verb_dump },
+	{ "export", "IMAGE STORE/VOLUME FILE", "write a volume's content to a sparse file",
+	  "The volume is named as STORE/VOLUME, by UUID, or by blob id (0x...). FILE is made; - "
+	  "is\n"
+	  "standard output.",
+	  3, 3, verb_export },
+	{ "create", "IMAGE STORE [VOLUME=FILE | VOLUME=SIZE]...",
+	  "make a store with volumes from raw or qcow2 files",
+	  "A volume with a SIZE is empty. A qcow2 file is converted by qemu-img(1).", 2, 4096,
+	  verb_create },
+};
+
+static void overview(FILE *f)
+{
+	fputs("usage: " PROGRAM " VERB [options] IMAGE ...\n\n"
+	      "Blobstores and logical volume stores on an image or device that no target has.\n\n",
+	      f);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		fprintf(f, "  %-8s %s\n", verbs[i].name, verbs[i].what);
+	fputs("\n`" PROGRAM " VERB --help` tells the options of a verb.\n", f);
+}
+
+int tool_parse(const struct tool_verb *verb, int argc, char **argv, const struct option_row *rows,
+	       int *code)
+{
+	struct option_row all[ROWS_MAX] = { 0 };
+	struct error err = ERROR_INIT;
+	bool help = false;
+	int words, n = 0;
+
+	for (; rows[n].name != NULL || rows[n].letter != 0; n++)
+		all[n] = rows[n];
+	all[n] = (struct option_row){ "help", 'h', OPTION_FLAG, NULL, "show this help",
+				      &help,  0,   0,		NULL, NULL };
+	words = options_parse(argc, argv, all, false, &err);
+	if (words >= 0 && help) {
+		printf("usage: " PROGRAM " %s [options] %s\n\n%s.\n%s\n\n", verb->name, verb->words,
+		       verb->what, verb->text);
+		options_help(stdout, all);
+		*code = tool_finish(TOOL_EXIT_OK);
+		return -1;
+	}
+	if (words >= 0 && (words < verb->min || words > verb->max))
+		words = error_set(&err, -EINVAL,
+				  "%s takes %s, but %d words came; --help tells more", verb->name,
+				  verb->words, words);
+	if (words < 0)
+		*code = tool_complain(&err);
+	return words;
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+
+	log_set_program(PROGRAM);
+	if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
+		version_print(PROGRAM);
+		return TOOL_EXIT_OK;
+	}
+	if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
+		overview(stdout);
+		return tool_finish(TOOL_EXIT_OK);
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (!strcmp(word, verbs[i].name))
+			return verbs[i].run(&verbs[i], argc - 1, argv + 1);
+	}
+	if (word[0] == '\0')
+		overview(stderr);
+	else
+		fprintf(stderr, PROGRAM ": verb \"%.50s\" is not known; --help lists all\n", word);
+	return TOOL_EXIT_USAGE;
+}

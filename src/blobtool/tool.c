@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the verbs share: opening, finding a volume, exit codes, progress.
+ *
+ * Threading: one thread.
+ */
+#include "blobtool/tool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "blobtool/text.h"
+
+#define QUIET_NS NS_PER_SEC
+#define STEP_NS	 (NS_PER_SEC / 5)
+
+static int exit_of(int rc)
+{
+	switch (-rc) {
+	case EINVAL:
+	case ERANGE:
+		return TOOL_EXIT_USAGE;
+	case EBUSY:
+	case EEXIST:
+	case ENOTEMPTY:
+	case EPERM:
+		return TOOL_EXIT_REFUSED;
+	case ENOENT:
+	case ENODEV:
+		return TOOL_EXIT_NOT_FOUND;
+	case EILSEQ:
+	case ENXIO:
+		return TOOL_EXIT_DAMAGED;
+	default:
+		return TOOL_EXIT_FAILURE;
+	}
+}
+
+int tool_complain(const struct error *err)
+{
+	fflush(stdout);
+	fputs(PROGRAM ": ", stderr);
+	text_print(stderr, err->text);
+	fputc('\n', stderr);
+	return exit_of(err->code);
+}
+
+int tool_finish(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	perror(PROGRAM ": standard output");
+	return TOOL_EXIT_FAILURE;
+}
+
+int tool_open(const char *path, struct image *img, struct findings *f, struct model *m,
+	      struct error *err)
+{
+	int rc;
+
+	*f = (struct findings){ 0 };
+	*m = (struct model){ 0 };
+	rc = image_open(img, path, false, err);
+	if (rc == 0)
+		rc = model_load(m, img, f, err);
+	if (rc < 0)
+		tool_close(img, f, m);
+	return rc;
+}
+
+void tool_close(struct image *img, struct findings *f, struct model *m)
+{
+	model_free(m);
+	findings_free(f);
+	image_close(img);
+}
+
+bool tool_is_listed(const struct model *m, uint32_t blob)
+{
+	const struct volume *v = &m->blobs[blob];
+
+	return volume_counts(v) && !(m->is_lvol && model_is_super(m, v));
+}
+
+const char *tool_volume_label(const struct model *m, uint32_t blob, char out[static NAME_SIZE])
+{
+	const struct volume *v = &m->blobs[blob];
+
+	if (m->is_lvol && model_is_super(m, v))
+		snprintf(out, NAME_SIZE, "(the store's own)");
+	else if (v->name[0] != '\0')
+		snprintf(out, NAME_SIZE, "%s", v->name);
+	else
+		snprintf(out, NAME_SIZE, "0x%" PRIx64, v->id);
+	return out;
+}
+
+static bool has_name(const struct model *m, const struct volume *v, const char *name)
+{
+	size_t len = strlen(m->store_name);
+	char text[UUID_TEXT_SIZE];
+
+	if (!strncmp(name, m->store_name, len) && name[len] == '/' && v->name[0] != '\0' &&
+	    !strcmp(name + len + 1, v->name))
+		return true;
+	if (!v->has_uuid)
+		return false;
+	uuid_to_text(&v->uuid, text);
+	return !strcasecmp(name, text);
+}
+
+static bool has_id(const struct volume *v, const char *name)
+{
+	uint64_t id;
+
+	return !strncmp(name, "0x", 2) && parse_u64(name, &id) == 0 && id == v->id;
+}
+
+uint32_t tool_find_volume(const struct model *m, const char *name, struct error *err)
+{
+	for (uint32_t i = 0; i < m->blob_count; i++) {
+		const struct volume *v = &m->blobs[i];
+
+		if (v->fate != FATE_DROP && v->listed &&
+		    (has_id(v, name) || (tool_is_listed(m, i) && has_name(m, v, name))))
+			return i;
+	}
+	for (uint32_t i = 0; i < m->blob_count; i++) {
+		if (has_name(m, &m->blobs[i], name))
+			return i;
+	}
+	error_set(err, -ENOENT,
+		  "%s: no volume \"%.100s\"; `" PROGRAM
+		  " inspect` lists all (STORE/VOLUME, UUID or "
+		  "blob id)",
+		  m->img->path, name);
+	return NO_BLOB;
+}
+
+/* --- progress --------------------------------------------------------------------------------- */
+
+void progress_start(struct progress *p, const char *what)
+{
+	*p = (struct progress){ .what = what, .start_ns = clock_ns() };
+}
+
+void progress_show(struct progress *p, uint64_t done, uint64_t total)
+{
+	uint64_t now = clock_ns();
+	char a[TEXT_SIZE], b[TEXT_SIZE];
+
+	if (now - p->start_ns < QUIET_NS || now - p->last_ns < STEP_NS || !isatty(STDERR_FILENO))
+		return;
+	p->last_ns = now;
+	p->shown = true;
+	fprintf(stderr, "\r\033[K%s: %s of %s", p->what, text_size(done, a), text_size(total, b));
+	fflush(stderr);
+}
+
+void progress_end(struct progress *p)
+{
+	if (p->shown)
+		fputs("\r\033[K", stderr);
+}
