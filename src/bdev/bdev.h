@@ -284,7 +284,8 @@ struct bdev_iostat {
 
 /**
  * struct bdev_iostat_get - the sum over all reactors
- * @per_reactor: with room for reactor_count() entries, or NULL
+ * @per_reactor: with room for reactor_count() entries, all zeros, or NULL: of the reactors that
+ *               have a channel now
  * @reset: afterwards: nothing, all, only maxima and minima, or only errors
  * @done: later, on reactor 0
  */

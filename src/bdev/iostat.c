@@ -58,10 +58,11 @@ static void collect_here(struct reactor_each *each)
 {
 	struct bdev_iostat_get *get = container_of(each, struct bdev_iostat_get, each);
 	unsigned int index = reactor_index(reactor_self());
-	struct bdev_iostat *s = &get->bdev->internal->local[index].stat;
+	struct bdev_local *local = &get->bdev->internal->local[index];
+	struct bdev_iostat *s = &local->stat;
 
 	add(&get->total, s);
-	if (get->per_reactor != NULL)
+	if (get->per_reactor != NULL && local->channel != NULL)
 		get->per_reactor[index] = *s;
 	reset(s, get->reset);
 	reactor_each_next(each);
