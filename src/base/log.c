@@ -30,6 +30,7 @@ static struct log_flag *flags;
 static const char *program;
 static int log_level = LOG_NOTICE;
 static int print_level = LOG_NOTICE;
+static bool timestamps = true;
 static int journal_state = JOURNAL_UNKNOWN;
 
 static const struct {
@@ -121,6 +122,11 @@ enum log_level log_get_print_level(void)
 	return (enum log_level)__atomic_load_n(&print_level, __ATOMIC_RELAXED);
 }
 
+void log_set_timestamps(bool on)
+{
+	__atomic_store_n(&timestamps, on, __ATOMIC_RELAXED);
+}
+
 const char *log_level_name(enum log_level level)
 {
 	return level >= LOG_ERROR && level <= LOG_DEBUG ? levels[level].name : "DISABLED";
@@ -153,6 +159,8 @@ static int print_start(char *line, size_t size, enum log_level level)
 
 	if (journal_connected())
 		return snprintf(line, size, "<%d>", levels[level].priority);
+	if (!__atomic_load_n(&timestamps, __ATOMIC_RELAXED))
+		return 0;
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	return snprintf(line, size, "[%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ] ", tm.tm_year + 1900,

@@ -63,6 +63,8 @@ enum log_level log_get_level(void);
  */
 void log_set_print_level(enum log_level level);
 enum log_level log_get_print_level(void);
+/** log_set_timestamps() - whether lines on standard error begin with the time; they do at first */
+void log_set_timestamps(bool on);
 
 /** log_level_name() - "ERROR", "WARNING", ...; as SPDK's log_get_level answers */
 const char *log_level_name(enum log_level level);

@@ -97,6 +97,14 @@ static void plan_default(struct core_plan *plan)
 	plan_add(plan, first, -1);
 }
 
+static int core_is_held(unsigned int core, const char *path, struct error *err)
+{
+	return error_set(err, -EBUSY,
+			 "core %u is held by another cyborg-spdk program (lock %s); choose "
+			 "another core, stop that program, or switch core locks off",
+			 core, path);
+}
+
 static int core_add(struct core_plan *plan, unsigned int core, bool share, struct error *err)
 {
 	char path[64];
@@ -108,10 +116,7 @@ static int core_add(struct core_plan *plan, unsigned int core, bool share, struc
 	if (!share)
 		lock = core_lock(core, path, sizeof(path));
 	if (lock == -EWOULDBLOCK)
-		return error_set(err, -EBUSY,
-				 "core %u is held by another cyborg-spdk program (lock %s); choose "
-				 "another core, stop that program, or switch core locks off",
-				 core, path);
+		return core_is_held(core, path, err);
 	plan_add(plan, core, lock);
 	return 0;
 }
@@ -161,12 +166,49 @@ int core_plan_make(struct core_plan *plan, const char *text, bool share, struct 
 	return rc;
 }
 
-void core_plan_release(struct core_plan *plan)
+void core_plan_unlock(struct core_plan *plan)
 {
 	for (unsigned int i = 0; i < plan->count; i++) {
 		if (plan->locks[i] >= 0)
 			close(plan->locks[i]);
+		plan->locks[i] = -1;
 	}
+}
+
+static int claim(struct core_plan *plan, unsigned int i, struct error *err)
+{
+	char path[64];
+	int lock = core_lock(plan->cores[i], path, sizeof(path));
+
+	if (lock == -EWOULDBLOCK)
+		return core_is_held(plan->cores[i], path, err);
+	if (lock < 0)
+		return error_set(err, lock, "core %u: cannot make its lock file %s: %s",
+				 plan->cores[i], path, error_errno_text(lock));
+	plan->locks[i] = lock;
+	return 0;
+}
+
+int core_plan_lock(struct core_plan *plan, struct error *err)
+{
+	const struct core_plan had = *plan;
+	int rc = 0;
+
+	for (unsigned int i = 0; rc == 0 && i < plan->count; i++) {
+		if (plan->locks[i] < 0)
+			rc = claim(plan, i, err);
+	}
+	for (unsigned int i = 0; rc < 0 && i < plan->count; i++) {
+		if (plan->locks[i] != had.locks[i])
+			close(plan->locks[i]);
+		plan->locks[i] = had.locks[i];
+	}
+	return rc;
+}
+
+void core_plan_release(struct core_plan *plan)
+{
+	core_plan_unlock(plan);
 	plan->count = 0;
 }
 

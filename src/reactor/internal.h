@@ -146,6 +146,9 @@ struct core_plan {
 };
 
 int core_plan_make(struct core_plan *plan, const char *text, bool share, struct error *err);
+/** core_plan_lock() - hold all locks that are not held; -EBUSY, and none more is held then */
+int core_plan_lock(struct core_plan *plan, struct error *err);
+void core_plan_unlock(struct core_plan *plan);
 void core_plan_release(struct core_plan *plan);
 void core_plan_pin(const struct core_plan *plan, unsigned int index);
 void core_plan_unpin(const struct core_plan *plan);

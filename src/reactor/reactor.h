@@ -79,6 +79,15 @@ struct reactor *reactor_self(void);
 unsigned int reactor_count(void);
 struct reactor *reactor_at(unsigned int index);
 unsigned int reactor_index(const struct reactor *r);
+/**
+ * reactor_cores_lock() - keep other programs of ours off the cores, as without share_cores; reactor
+ * 0
+ *
+ * Return: 0, or -EBUSY with @err filled when another program holds one: nothing is changed then.
+ */
+int reactor_cores_lock(struct error *err);
+/** reactor_cores_unlock() - let other programs have them; reactor 0 */
+void reactor_cores_unlock(void);
 /** reactor_core() - the core it runs on; any thread */
 unsigned int reactor_core(const struct reactor *r);
 /** reactor_backend_name() - "io_uring" or "epoll"; any thread */

@@ -330,6 +330,16 @@ void reactor_system_fini(void)
 	core_plan_release(&reactor_system.plan);
 }
 
+int reactor_cores_lock(struct error *err)
+{
+	return core_plan_lock(&reactor_system.plan, err);
+}
+
+void reactor_cores_unlock(void)
+{
+	core_plan_unlock(&reactor_system.plan);
+}
+
 struct reactor *reactor_self(void)
 {
 	return reactor_current;

@@ -16,6 +16,7 @@
 
 extern struct rpc_area rpc_area_framework;
 extern struct rpc_area rpc_area_reactors;
+extern struct rpc_area rpc_area_context_switch;
 extern struct rpc_area rpc_area_log;
 extern struct rpc_area rpc_area_notify;
 extern struct rpc_area rpc_area_bdev;
@@ -35,6 +36,8 @@ void rpc_notify_start(void);
 void rpc_notify_fini(void);
 void rpc_bdev_start(void);
 void rpc_bdev_fini(void);
+/** rpc_context_switch_stop() - no timer of it runs any more */
+void rpc_context_switch_stop(void);
 /** rpc_bdev_waits_end() - answer every bdev_get_bdevs that waits for a bdev */
 void rpc_bdev_waits_end(void);
 /** rpc_tuning_save_bdev(), rpc_tuning_save_iobuf() - append what was set */

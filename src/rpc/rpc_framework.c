@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/version.h"
+#include "reactor/reactor.h"
 #include "rpc/areas.h"
 #include "rpc/framework.h"
 #include "rpc/rpc.h"
@@ -120,6 +121,7 @@ void framework_leave(void)
 	rpc_state_set(RPC_LEAVING);
 	answer_waiters();
 	rpc_bdev_waits_end();
+	rpc_context_switch_stop();
 }
 
 static void start_init(struct rpc_request *req, void *params)
@@ -213,6 +215,33 @@ static void get_pci_devices(struct rpc_request *req, void *params)
 	rpc_reply(req, json_array());
 }
 
+/* Nothing here sets the frequency of cores; SPDK's answer without a governor. */
+static void get_governor(struct rpc_request *req, void *params)
+{
+	(void)params;
+	rpc_reply(req, json_object());
+}
+
+/* --- locks of cores --------------------------------------------------------------------------- */
+
+static void enable_cpumask_locks(struct rpc_request *req, void *params)
+{
+	struct error err = ERROR_INIT;
+
+	(void)params;
+	if (reactor_cores_lock(&err) < 0)
+		rpc_fail(req, RPC_INTERNAL_ERROR, "Failed to claim CPU core: %s", err.text);
+	else
+		rpc_reply_true(req);
+}
+
+static void disable_cpumask_locks(struct rpc_request *req, void *params)
+{
+	(void)params;
+	reactor_cores_unlock();
+	rpc_reply_true(req);
+}
+
 static const struct rpc_method methods[] = {
 	{ .name = "spdk_get_version",
 	  .aliases = { "get_spdk_version" },
@@ -259,5 +288,17 @@ static const struct rpc_method methods[] = {
 	  .states = RPC_RUNTIME,
 	  .decode_code = RPC_INVALID_PARAMS,
 	  .call = get_pci_devices },
+	{ .name = "framework_get_governor",
+	  .states = RPC_RUNTIME,
+	  .decode_code = RPC_INVALID_PARAMS,
+	  .call = get_governor },
+	{ .name = "framework_enable_cpumask_locks",
+	  .states = RPC_STARTUP | RPC_RUNTIME,
+	  .decode_code = RPC_INVALID_PARAMS,
+	  .call = enable_cpumask_locks },
+	{ .name = "framework_disable_cpumask_locks",
+	  .states = RPC_STARTUP | RPC_RUNTIME,
+	  .decode_code = RPC_INVALID_PARAMS,
+	  .call = disable_cpumask_locks },
 };
 RPC_AREA(framework, methods);

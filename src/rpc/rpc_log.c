@@ -84,6 +84,21 @@ static void get_flags(struct rpc_request *req, void *params)
 	rpc_reply(req, flags);
 }
 
+struct enable_timestamps {
+	bool enabled;
+};
+
+static const struct rpc_param enable_timestamps_params[] = {
+	RPC_PARAM(struct enable_timestamps, enabled, RPC_BOOL, .required = true),
+	RPC_END,
+};
+
+static void enable_timestamps(struct rpc_request *req, void *params)
+{
+	log_set_timestamps(((struct enable_timestamps *)params)->enabled);
+	rpc_reply_true(req);
+}
+
 #define LEVEL_METHOD(name_, alias, call_)                                                          \
 	{                                                                                          \
 		.name = (name_), .aliases = { alias }, .states = RPC_STARTUP | RPC_RUNTIME,        \
@@ -110,5 +125,11 @@ static const struct rpc_method methods[] = {
 	FLAG_METHOD("log_set_flag", "set_log_flag", set_flag),
 	FLAG_METHOD("log_clear_flag", "clear_log_flag", clear_flag),
 	GET_METHOD("log_get_flags", "get_log_flags", get_flags),
+	{ .name = "log_enable_timestamps",
+	  .states = RPC_RUNTIME,
+	  .decode_code = RPC_INVALID_PARAMS,
+	  .params = enable_timestamps_params,
+	  .size = sizeof(struct enable_timestamps),
+	  .call = enable_timestamps },
 };
 RPC_AREA(log, methods);

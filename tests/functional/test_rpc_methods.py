@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import free_port
+from conftest import RpcError, free_port, wait_until
 
 NQN = "nqn.2016-06.io.spdk:cnode1"
 HOST = "nqn.2016-06.io.spdk:host1"
@@ -132,6 +132,52 @@ def test_log(rpc):
     assert rpc.call("log_clear_flag", flag="all") is True
     assert rpc.call("log_get_flags")["rpc"] is False
     assert '"nope"' in rpc.error("log_set_flag", flag="nope").message
+
+
+def test_log_timestamps(rpc, target):
+    rpc.call("log_enable_timestamps", enabled=False)
+    rpc.call("log_set_print_level", level="INFO")
+    rpc.call("log_set_flag", flag="rpc")
+    rpc.error("bdev_get_bdevs", name="nobody")
+    assert target.log.splitlines()[-1].startswith("cyborg-spdk-tgt: ")
+    rpc.call("log_enable_timestamps", enabled=True)
+    rpc.error("bdev_get_bdevs", name="nobody")
+    assert target.log.splitlines()[-1].startswith("[2")
+    assert '"enabled"' in rpc.error("log_enable_timestamps").message
+    assert rpc.error("log_enable_timestamps", enabled="no").code == -32602
+
+
+def test_core_locks(target_factory):
+    core = "0x%x" % (1 << min(os.sched_getaffinity(0)))
+    first, second = (target_factory("-m", core, "--disable-cpumask-locks") for _ in range(2))
+    try:
+        assert first.call("framework_enable_cpumask_locks") is True
+    except RpcError as error:
+        assert error.code == -32603 and "is held by another" in error.message
+        pytest.skip(error.message)
+    assert first.call("framework_enable_cpumask_locks") is True
+    with second.client() as rpc:
+        error = rpc.error("framework_enable_cpumask_locks")
+        assert error.code == -32603 and error.message.startswith("Failed to claim CPU core: ")
+        assert "is held by another" in error.message and ".lock" in error.message
+        assert rpc.call("framework_disable_cpumask_locks") is True
+        assert rpc.error("framework_enable_cpumask_locks").code == -32603
+        assert first.call("framework_disable_cpumask_locks") is True
+        assert rpc.call("framework_enable_cpumask_locks") is True
+        assert rpc.call("framework_disable_cpumask_locks") is True
+
+
+def test_context_switches_are_told(rpc, target):
+    method = "framework_monitor_context_switch"
+    assert rpc.call(method) == {"enabled": False}
+    rpc.call("log_set_print_level", level="INFO")
+    rpc.call("log_set_flag", flag="reactor")
+    assert rpc.call(method, enabled=True) == {"enabled": True}
+    assert rpc.call(method) == {"enabled": True}
+    wait_until(lambda: "context switches in the last second" in target.log, "a line in the log")
+    assert rpc.call(method, enabled=False) == {"enabled": False}
+    assert rpc.call("framework_get_governor") == {}
+    assert rpc.call(method, enabled=True) == {"enabled": True} # leaving stops it
 
 
 def test_reactors(rpc, target):
