@@ -17,7 +17,8 @@ static struct spot spot_esnap(const struct blob_store *store, struct blob_esnap 
 			      uint64_t index)
 {
 	/* Behind its end an external snapshot reads as zeroes, as a shorter parent does. */
-	if (esnap->desc != NULL && index * store->geo.cluster_size >= esnap->bytes)
+	if (__atomic_load_n(&esnap->desc, __ATOMIC_ACQUIRE) != NULL &&
+	    index * store->geo.cluster_size >= esnap->bytes)
 		return (struct spot){ .kind = BLOB_PLACE_ZEROES };
 	return (struct spot){ .kind = BLOB_PLACE_ESNAP, .cluster = index, .esnap = esnap };
 }
