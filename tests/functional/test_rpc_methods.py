@@ -49,6 +49,8 @@ def test_old_names(rpc, reference):
     for new, old in (("bdev_get_bdevs", "get_bdevs"), ("bdev_malloc_create", "construct_malloc_bdev"),
                      ("bdev_malloc_delete", "delete_malloc_bdev"),
                      ("bdev_aio_create", "construct_aio_bdev"),
+                     ("bdev_lvol_clone", "clone_lvol_bdev"),
+                     ("bdev_lvol_delete", "destroy_lvol_bdev"),
                      ("nvmf_create_subsystem", "nvmf_subsystem_create"),
                      ("nvmf_delete_subsystem", "delete_nvmf_subsystem"),
                      ("nvmf_get_subsystems", "get_nvmf_subsystems"),

@@ -310,6 +310,104 @@ static void shutdown_while_at_work(void)
 	finish();
 }
 
+/* --- odd names on disk ------------------------------------------------------------------------ */
+
+static uint64_t id_of(struct blob_store *blobs, const char *name)
+{
+	uint64_t id;
+
+	for (id = BLOB_ID_BASE; id < BLOB_ID_BASE + 8; id++) {
+		struct blob *blob;
+		const char *text;
+		uint16_t len;
+		bool same;
+
+		assert_done(blob_open(blobs, id, &blob, &err), err);
+		text = blob_xattr_get(blob, "name", &len);
+		same = text != NULL && strcmp(text, name) == 0;
+		blob_close(blob);
+		if (same)
+			return id;
+	}
+	fail_msg("no volume \"%s\"", name);
+	return 0;
+}
+
+static void spoil(struct blob_store *blobs, const char *name, const char *xattr, const char *value,
+		  size_t len)
+{
+	struct blob_xattr x = { xattr, value, (uint16_t)len };
+	struct blob *blob;
+
+	assert_done(blob_open(blobs, id_of(blobs, name), &blob, &err), err);
+	if (value == NULL)
+		assert_done(blob_xattr_remove(blob, xattr, &err), err);
+	else
+		assert_done(blob_xattr_set(blob, &x, 1, &err), err);
+	blob_close(blob);
+}
+
+static void spoil_all(const char *long_name)
+{
+	struct blob_store_options opts;
+	struct bdev_desc *desc = unit_open("disk");
+	struct blob_store *blobs;
+
+	blob_store_options_init(&opts);
+	assert_done(blob_store_load(desc, &opts, &blobs, &err), err);
+	spoil(blobs, "anonymous", "uuid", NULL, 0);
+	spoil(blobs, "anonymous", "name", NULL, 0);
+	spoil(blobs, "second", "name", "first", sizeof("first"));
+	spoil(blobs, "nameless", "name", NULL, 0);
+	spoil(blobs, "long", "name", long_name, strlen(long_name) + 1);
+	spoil(blobs, "unknown", "uuid", "not a UUID", sizeof("not a UUID"));
+	assert_done(blob_store_unload(blobs, &err), err);
+	bdev_close(desc);
+}
+
+static void check_there(const char *alias)
+{
+	struct lvol *lvol = lvol_find(alias);
+
+	if (lvol == NULL || lvol_of_bdev(bdev_find(alias)) != lvol)
+		fail_msg("\"%s\" is not there", alias);
+}
+
+/* None of them costs another volume, nor itself. */
+static void odd_names(void)
+{
+	static const char *const names[] = { "first", "second",	   "nameless",
+					     "long",  "anonymous", "unknown" };
+	char long_name[80], cut[LVOL_NAME_MAX + 1], alias[100], ids[6][LVOL_UNIQUE_ID_SIZE];
+	struct lvol_store *store = begin();
+	char uuid[UUID_TEXT_SIZE];
+
+	memset(long_name, 'z', sizeof(long_name));
+	long_name[sizeof(long_name) - 1] = '\0';
+	snprintf(cut, sizeof(cut), "%.63s", long_name);
+	for (unsigned int i = 0; i < 6; i++)
+		lvol_unique_id(make(store, names[i], 65536, true), ids[i]);
+	uuid_to_text(lvol_store_uuid(store), uuid);
+	lvol_shutdown();
+	spoil_all(long_name);
+	store = reload();
+	assert_non_null(store);
+	check_there("s/first");
+	for (unsigned int i = 1; i < 3; i++) {
+		snprintf(alias, sizeof(alias), "s/%s", ids[i]);
+		check_there(alias);
+	}
+	snprintf(alias, sizeof(alias), "s/%s", cut);
+	check_there(alias);
+	snprintf(alias, sizeof(alias), "s/%s_%" PRIu64, uuid, BLOB_ID_BASE + 5);
+	check_there(alias);
+	check_there(alias + 2);
+	check_there("s/unknown");
+	assert_done(lvol_rename(lvol_find(ids[1]), "second", &err), err);
+	check_there("s/second");
+	finish();
+}
+
 /* --- the base goes ---------------------------------------------------------------------------- */
 
 static void base_goes(void)
@@ -363,6 +461,7 @@ TEST(failing_creation)
 TEST(one_volume)
 TEST(leaving_while_at_work)
 TEST(shutdown_while_at_work)
+TEST(odd_names)
 TEST(base_goes)
 TEST(base_goes_during_creation)
 
@@ -374,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_one_volume),
 		cmocka_unit_test(test_leaving_while_at_work),
 		cmocka_unit_test(test_shutdown_while_at_work),
+		cmocka_unit_test(test_odd_names),
 		cmocka_unit_test(test_base_goes),
 		cmocka_unit_test(test_base_goes_during_creation),
 	};
