@@ -3,11 +3,15 @@
 
 PREFIX ?= /usr/local
 PARTS ?=
+ARGS ?=
+SECONDS ?= 60
 
 help:
 	@echo 'make build    build the programs into build/bin/'
 	@echo 'make demo     show the main job on this machine: discover a node, attach, verify, detach'
 	@echo 'make check    run all tests and checks; PARTS="unit functional" for some (tools/check.sh -l)'
+	@echo 'make crash    cut the power under Blobstore, for long; ARGS="--operation NAME --seed N"'
+	@echo 'make fuzz     feed Blobstore damaged images; SECONDS=60'
 	@echo 'make bench    measure, as ratios against bare programs'
 	@echo 'make install  install to PREFIX (/usr/local), below DESTDIR'
 	@echo 'make clean    remove build/'
@@ -21,6 +25,12 @@ demo: build
 check:
 	@tools/check.sh $(PARTS)
 
+crash: build
+	@tools/crash.sh $(ARGS)
+
+fuzz:
+	@tools/fuzz.sh $(SECONDS)
+
 bench: build
 	@tools/install-deps.sh build bench
 	@bench/run.sh
@@ -32,4 +42,4 @@ install: build
 clean:
 	rm -rf build
 
-.PHONY: help build demo check bench install clean
+.PHONY: help build demo check crash fuzz bench install clean

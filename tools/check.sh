@@ -67,6 +67,20 @@ part_unit()
 	meson_tests build/meson --suite unit
 }
 
+# Power cuts under Blobstore, a bounded number; make crash cuts for long.
+part_crash()
+{
+	meson_tests build/meson --suite crash
+}
+
+# Damaged images, a bounded number, under the address sanitizer; make fuzz goes on for long.
+part_fuzz()
+{
+	sanitizer_setup build/asan address,undefined &&
+		ninja -C build/asan tests/fuzz/fuzz-blob tests/fuzz/test_blob_fields &&
+		meson_tests build/asan --no-rebuild --suite fuzz
+}
+
 part_asan()
 {
 	sanitizer_setup build/asan address,undefined && ninja -C build/asan &&

@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that a job needs; does nothing, quickly, when they are there.
 #
-#   install-deps.sh [-n] GROUP...   of: build check bench
+#   install-deps.sh [-n] GROUP...   of: build check bench fuzz
 #
 #   -n  only say what is missing (exit code 1 when something is)
 #
@@ -17,6 +17,7 @@ libjansson-dev libsqlite3-dev liburing-dev uuid-dev"
 CHECK="clang-format-14 libcmocka-dev python3 python3-pytest qemu-system-x86 shellcheck util-linux
 xz-utils"
 BENCH="valgrind"
+FUZZ="clang-14 libclang-rt-14-dev libcmocka-dev xz-utils"
 
 die()
 {
@@ -30,7 +31,8 @@ packages_of()
 	build) echo "$BUILD" ;;
 	check) echo "$CHECK" ;;
 	bench) echo "$BENCH" ;;
-	*) die "no group '$1': groups are build, check, bench" ;;
+	fuzz) echo "$FUZZ" ;;
+	*) die "no group '$1': groups are build, check, bench, fuzz" ;;
 	esac
 }
 
