@@ -29,7 +29,7 @@ static void restore(struct lvol *lvol)
 
 	if (rc == 0)
 		rc = lvol_show(lvol, &err);
-	lvol->ready = lvol->blob != NULL;
+	lvol_mark(lvol, lvol->blob != NULL, lvol->shown);
 	if (rc < 0)
 		log_error("volume \"%s\" is not there until its store is loaded again: %s",
 			  lvol_name(lvol), err.text);
@@ -47,7 +47,7 @@ static int delete_entered(struct lvol *lvol, struct error *err)
 				 " clones; inflate, decouple or delete all but one of them first",
 				 info.children);
 	lvol_hide(lvol);
-	lvol->ready = false;
+	lvol_mark(lvol, false, lvol->shown);
 	blob_close(lvol->blob);
 	lvol->blob = NULL;
 	rc = blob_delete(lvol->store->blobs, lvol->id, err);

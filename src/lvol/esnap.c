@@ -358,8 +358,12 @@ static void show_again(struct lvol *lvol)
 
 static void show_waiting(struct lvol_store *store, const char *id)
 {
-	struct lvol *lvol = next_on(store, id, false, 0);
+	struct lvol *lvol;
 
+	/* The usual case, and each volume of a large store is a bdev that appears. */
+	if (store->hidden == 0)
+		return;
+	lvol = next_on(store, id, false, 0);
 	while (lvol != NULL) {
 		uint64_t done = lvol->id;
 

@@ -65,6 +65,7 @@ int lvol_name_check_text(const char *what, const char *text, struct error *err);
  * @idle: set when there are none; the leaver's
  * @lvols: all; those that are not there yet or any more are not ready
  * @by_id: volumes that have a blob (search.h tree)
+ * @hidden: how many are ready and not shown: lvol_mark()
  */
 struct lvol_store {
 	TAILQ_ENTRY(lvol_store) link;
@@ -82,6 +83,7 @@ struct lvol_store {
 	struct reactor_timer again;
 	struct lvol_names names;
 	void *by_id;
+	uint32_t hidden;
 	TAILQ_HEAD(lvol_list, lvol) lvols;
 };
 
@@ -150,6 +152,8 @@ int lvol_new(struct lvol_store *store, const char *name, struct lvol **lvol, str
 int lvol_attach(struct lvol *lvol, uint64_t id, struct error *err);
 /** lvol_forget() - out of the store; freed when nobody waits for it any more */
 void lvol_forget(struct lvol *lvol);
+/** lvol_mark() - what @ready and @shown are from now on; nothing else sets them */
+void lvol_mark(struct lvol *lvol, bool ready, bool shown);
 struct lvol *lvol_by_id(const struct lvol_store *store, uint64_t id);
 /** lvol_enter() - Fiber. Its turn: @lvol is held and not gone; -ENODEV */
 int lvol_enter(struct lvol *lvol, struct error *err);

@@ -42,7 +42,7 @@ static void destruct(struct bdev *bdev)
 {
 	struct lvol *lvol = container_of(bdev, struct lvol, bdev);
 
-	lvol->shown = false;
+	lvol_mark(lvol, lvol->ready, false);
 	bdev_destruct_done(bdev, 0);
 }
 
@@ -103,7 +103,7 @@ int lvol_show(struct lvol *lvol, struct error *err)
 	rc = bdev_register(&lvol->bdev, id, err);
 	if (rc < 0)
 		return rc;
-	lvol->shown = true;
+	lvol_mark(lvol, lvol->ready, true);
 	/* Only a bdev with an odd name can be in the way: the volume is there all the same. */
 	lvol_alias(lvol, lvol_name(lvol), alias);
 	if (bdev_alias_add(&lvol->bdev, alias, &why) < 0)

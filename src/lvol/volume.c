@@ -65,6 +65,8 @@ static struct lvol *find_hidden(const char *name)
 	bool is_uuid = uuid_from_text(&uuid, name) == 0;
 
 	for (store = lvol_store_first(); store != NULL; store = lvol_store_next(store)) {
+		if (store->hidden == 0)
+			continue;
 		for (struct lvol *l = lvol_first(store); l != NULL; l = lvol_next(l)) {
 			if (l->shown)
 				continue;
@@ -162,6 +164,19 @@ int lvol_new(struct lvol_store *store, const char *name, struct lvol **out, stru
 	return 0;
 }
 
+static bool is_hidden(const struct lvol *lvol)
+{
+	return lvol->ready && !lvol->shown;
+}
+
+void lvol_mark(struct lvol *lvol, bool ready, bool shown)
+{
+	lvol->store->hidden -= is_hidden(lvol);
+	lvol->ready = ready;
+	lvol->shown = shown;
+	lvol->store->hidden += is_hidden(lvol);
+}
+
 int lvol_attach(struct lvol *lvol, uint64_t id, struct error *err)
 {
 	struct lvol_store *store = lvol->store;
@@ -180,7 +195,7 @@ int lvol_attach(struct lvol *lvol, uint64_t id, struct error *err)
 		lvol->blob = NULL;
 		return rc;
 	}
-	lvol->ready = true;
+	lvol_mark(lvol, true, lvol->shown);
 	return 0;
 }
 
@@ -188,7 +203,7 @@ void lvol_forget(struct lvol *lvol)
 {
 	struct lvol_store *store = lvol->store;
 
-	lvol->ready = false;
+	lvol_mark(lvol, false, lvol->shown);
 	lvol->gone = true;
 	if (lvol_by_id(store, lvol->id) == lvol)
 		tdelete(lvol, &store->by_id, compare_id);
