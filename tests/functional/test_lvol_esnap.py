@@ -133,6 +133,7 @@ def test_base_deleted(lvols):
     assert lvols.content("lvs0/s") == pattern("base", 4 * MIB)
 
 
+@pytest.mark.target_options("-m", "[0,1]", "--disable-cpumask-locks")
 def test_base_deleted_under_load(lvols):
     clone(lvols)
     volume = Volume(lvols, "lvs0/ec")
