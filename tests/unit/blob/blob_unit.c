@@ -159,25 +159,58 @@ static int disk_open(struct bdev *bdev, void *ctx)
 	return 0;
 }
 
-static void record(struct disk *d)
+static void record(struct disk *d, const void *data, uint64_t offset, uint64_t bytes)
 {
+	struct disk_event *e;
+
 	if (!d->recording)
 		return;
-	if (d->cut_count == d->cut_room) {
-		d->cut_room = d->cut_room * 2 + 16;
-		d->cuts = realloc(d->cuts, d->cut_room * sizeof(*d->cuts));
+	if (d->event_count == d->event_room) {
+		d->event_room = d->event_room * 2 + 16;
+		d->events = realloc(d->events, d->event_room * sizeof(*d->events));
 	}
-	d->cuts[d->cut_count] = malloc(d->bytes);
-	memcpy(d->cuts[d->cut_count++], d->data, d->bytes);
+	e = &d->events[d->event_count++];
+	*e = (struct disk_event){ .offset = offset, .bytes = bytes };
+	if (data == NULL)
+		return;
+	e->data = malloc(bytes);
+	memcpy(e->data, data, bytes);
 }
 
-void disk_forget_cuts(struct disk *d)
+void disk_record(struct disk *d)
 {
-	for (unsigned int i = 0; i < d->cut_count; i++)
-		free(d->cuts[i]);
-	free(d->cuts);
-	d->cuts = NULL;
-	d->cut_count = d->cut_room = 0;
+	d->base = malloc(d->bytes);
+	memcpy(d->base, d->data, d->bytes);
+	d->recording = true;
+}
+
+void disk_forget(struct disk *d)
+{
+	for (unsigned int i = 0; i < d->event_count; i++)
+		free(d->events[i].data);
+	free(d->events);
+	free(d->base);
+	d->events = NULL;
+	d->base = NULL;
+	d->event_count = d->event_room = 0;
+	d->recording = false;
+}
+
+bool disk_is_durable(const struct disk *d, unsigned int event, unsigned int upto)
+{
+	for (unsigned int i = event + 1; i < upto; i++) {
+		if (d->events[i].data == NULL)
+			return true;
+	}
+	return false;
+}
+
+void disk_apply(const struct disk *d, unsigned int event, uint8_t *image)
+{
+	const struct disk_event *e = &d->events[event];
+
+	if (e->data != NULL)
+		memcpy(image + e->offset, e->data, e->bytes);
 }
 
 static int disk_change(struct disk *d, struct bdev_io *io)
@@ -196,8 +229,14 @@ static int disk_change(struct disk *d, struct bdev_io *io)
 		memset(at, 0, bytes);
 	if (io->type == BDEV_IO_UNMAP)
 		__atomic_fetch_add(&d->unmaps, 1, __ATOMIC_RELAXED);
-	record(d);
+	record(d, at, io->offset * d->bdev.block_size, bytes);
 	return 0;
+}
+
+static void disk_flush(struct disk *d)
+{
+	__atomic_fetch_add(&d->flushes, 1, __ATOMIC_RELAXED);
+	record(d, NULL, 0, 0);
 }
 
 static void disk_carry_out(struct disk *d, struct bdev_io *io)
@@ -208,7 +247,7 @@ static void disk_carry_out(struct disk *d, struct bdev_io *io)
 		iov_scatter(io->iov, io->iovcnt, 0, d->data + io->offset * d->bdev.block_size,
 			    io->blocks * d->bdev.block_size);
 	else if (io->type == BDEV_IO_FLUSH)
-		__atomic_fetch_add(&d->flushes, 1, __ATOMIC_RELAXED);
+		disk_flush(d);
 	else
 		rc = disk_change(d, io);
 	bdev_io_complete_errno(io, rc);
@@ -302,7 +341,7 @@ struct disk *disk_copy(const struct disk *disk, const uint8_t *data)
 
 void disk_delete(struct disk *disk)
 {
-	disk_forget_cuts(disk);
+	disk_forget(disk);
 	unit_delete_bdev(&disk->bdev);
 }
 

@@ -41,13 +41,14 @@ void unit_fiber(unsigned int reactors, void (*fn)(void));
  * @cache: it has a write cache, which loses nothing, but flushes are counted
  * @zeroing_unmap: unmapped blocks read as zeroes; otherwise unmap leaves what was there
  * @slow_from: writes from this byte on take a while and are done at its end; 0: none does
- * @cuts: what was on it after each write while @recording
+ * @events, @base: writes and flushes while @recording, and what was there before
  * @fail_after: so many writes from now on fail; negative: none does
  */
 struct disk {
 	struct bdev bdev;
-	uint8_t **cuts;
-	unsigned int cut_count, cut_room;
+	struct disk_event *events;
+	unsigned int event_count, event_room;
+	uint8_t *base;
 	bool recording;
 	uint8_t *data;
 	uint64_t bytes;
@@ -62,7 +63,20 @@ struct disk *disk_create(uint64_t bytes, uint32_t block_size, bool cache, bool z
 void disk_delete(struct disk *disk);
 /** disk_copy() - another disk, "copy", with these bytes */
 struct disk *disk_copy(const struct disk *disk, const uint8_t *data);
-void disk_forget_cuts(struct disk *disk);
+void disk_record(struct disk *disk);
+void disk_forget(struct disk *disk);
+/**
+ * struct disk_event - a change of the disk, or a flush (@data is NULL)
+ *
+ * disk_is_durable() - a flush that came behind it was done before event @upto
+ */
+struct disk_event {
+	uint8_t *data;
+	uint64_t offset, bytes;
+};
+bool disk_is_durable(const struct disk *disk, unsigned int event, unsigned int upto);
+/** disk_apply() - event @event onto @image */
+void disk_apply(const struct disk *disk, unsigned int event, uint8_t *image);
 /** unit_delete_bdev() - unregister and wait */
 void unit_delete_bdev(struct bdev *bdev);
 struct bdev_desc *unit_open(const char *name);
