@@ -31,12 +31,12 @@ start()
 
 verify()
 {
-	perf -w verify -o 64K -q 8 --length 8M "$@"
+	perf -w verify -o 64K -q 8 --length 4M "$@"
 }
 
 mixed()
 {
-	perf -w randrw --verify -o 4K -q 32 -P 2 -n 2000 --length 16M "$@"
+	perf -w randrw --verify -o 4K -q 32 -P 2 -n 1000 --length 8M "$@"
 }
 
 kernel_host()

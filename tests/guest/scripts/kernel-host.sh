@@ -127,11 +127,12 @@ queues()
 	[ "$(cat /sys/class/nvme/nvme0/queue_count)" = "$1" ]
 }
 
+# write_read MIB
 write_read()
 {
-	dd status=none if=/dev/urandom of=/tmp/data bs=1M count=8
+	dd status=none if=/dev/urandom of=/tmp/data bs=1M count="$1"
 	dd status=none if=/tmp/data of=/dev/nvme0n1 bs=1M oflag=direct
-	dd status=none if=/dev/nvme0n1 of=/tmp/back bs=512K count=16 iflag=direct
+	dd status=none if=/dev/nvme0n1 of=/tmp/back bs=512K count=$(($1 * 2)) iflag=direct
 	cmp /tmp/data /tmp/back
 }
 
@@ -237,7 +238,7 @@ reset()
 # Reset while a reader is busy: the host puts its requests again, none fails.
 reset_under_load()
 {
-	dd status=none if=/dev/nvme0n1 of=/tmp/back bs=16K count=2048 iflag=direct &
+	dd status=none if=/dev/nvme0n1 of=/tmp/back bs=16K count=1024 iflag=direct &
 	reader=$!
 	sleep 0.1
 	nvme reset /dev/nvme0
@@ -261,7 +262,7 @@ namespace_removed()
 digests()
 {
 	connect "$@"
-	write_read
+	write_read 2
 	odd_sizes
 	disconnect
 }
@@ -297,7 +298,7 @@ step id_ns id_ns
 step list list
 step logs_and_features logs_and_features
 step queues queues 3
-step write_read write_read
+step write_read write_read 8
 step odd_sizes odd_sizes
 step flush flush
 step write_zeroes write_zeroes
