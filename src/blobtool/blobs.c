@@ -110,8 +110,9 @@ static int find_roots(struct model *m)
 			ids->sound && page->index < ids->count && mask_get(ids->bits, page->index);
 		struct volume *v;
 
-		/* A page that the mask calls a root is one, whatever it looks like now. */
-		if (page->kind != BLOB_PAGE_ROOT && page->kind != BLOB_PAGE_BROKEN && !has_id)
+		/* A broken page that the mask calls a root is one. */
+		if (page->kind != BLOB_PAGE_ROOT && page->kind != BLOB_PAGE_BROKEN &&
+		    !(has_id && page->kind == BLOB_PAGE_EMPTY))
 			continue;
 		if (add_blob(m, page) < 0)
 			return -ENOMEM;
@@ -131,12 +132,19 @@ static void find_missing_roots(struct model *m)
 	const struct mask *ids = &m->masks[BLOB_MASK_BLOBIDS];
 
 	for (uint64_t i = 0; ids->sound && i < ids->count; i++) {
-		if (ids->bits[i / 8] == 0)
+		const struct md_page *page;
+
+		if (ids->bits[i / 8] == 0) {
 			i |= 7;
-		else if (mask_get(ids->bits, i) && model_page(m, (uint32_t)i) == NULL)
-			finding_add(m->f, SEVERITY_ERROR, "root.missing", BLOB_ID_BASE + i, i,
-				    FINDING_NONE,
-				    "the mask of blob ids has it, its root page is empty");
+			continue;
+		}
+		page = mask_get(ids->bits, i) ? model_page(m, (uint32_t)i) : NULL;
+		if (!mask_get(ids->bits, i) || (page != NULL && page->kind != BLOB_PAGE_CHAIN &&
+						page->kind != BLOB_PAGE_EXTENTS))
+			continue;
+		finding_add(m->f, SEVERITY_ERROR, "root.missing", BLOB_ID_BASE + i, i, FINDING_NONE,
+			    "the mask of blob ids has it, its root page is %s",
+			    page == NULL ? "empty" : "another kind of page");
 	}
 }
 

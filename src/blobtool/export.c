@@ -117,7 +117,7 @@ static int put_zeroes(struct exporter *e, uint64_t len, struct error *err)
 
 	if (!e->is_stream)
 		return 0;
-	memset(e->piece, 0, PIECE_BYTES);
+	memset(e->piece, 0, len < PIECE_BYTES ? (size_t)len : PIECE_BYTES);
 	while (len > 0 && rc == 0) {
 		size_t n = len < PIECE_BYTES ? (size_t)len : PIECE_BYTES;
 

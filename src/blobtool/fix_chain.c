@@ -37,17 +37,18 @@ static int set_next(struct repair *r, const struct volume *v, uint32_t next, str
 static bool would_be_whole(struct repair *r, const struct volume *v, uint32_t next)
 {
 	uint8_t page[BLOB_PAGE_BYTES];
+	struct error ignored = ERROR_INIT;
 	struct blob_content c = { 0 };
 	uint32_t steps = 0;
 	bool whole = true;
 
 	for (uint32_t i = 0; i < v->chain_len && whole; i++)
 		whole = fix_read(r, v->chain[i], page, NULL) == 0 &&
-			blob_content_add(&c, page, &r->m.geo, NULL) == 0;
+			blob_content_add(&c, page, &r->m.geo, &ignored) == 0;
 	while (whole && next != BLOB_NEXT_NONE && ++steps <= r->m.page_count) {
 		whole = next < r->m.geo.md.len && fix_read(r, next, page, NULL) == 0 &&
 			blob_page_crc_is_right(page) && le64_get(page) == v->id &&
-			blob_content_add(&c, page, &r->m.geo, NULL) == 0;
+			blob_content_add(&c, page, &r->m.geo, &ignored) == 0;
 		next = blob_page_next(page);
 	}
 	whole = whole && next == BLOB_NEXT_NONE && is_complete(&c);
@@ -138,6 +139,7 @@ static bool fix_length(uint8_t *page)
 static bool chain_is_whole(struct repair *r, const struct volume *v, const uint8_t *instead)
 {
 	uint8_t page[BLOB_PAGE_BYTES];
+	struct error ignored = ERROR_INIT;
 	struct blob_content c = { 0 };
 	uint32_t next = v->root, steps = 0;
 	bool whole = true;
@@ -148,7 +150,7 @@ static bool chain_is_whole(struct repair *r, const struct volume *v, const uint8
 		else
 			whole = next < r->m.geo.md.len && fix_read(r, next, page, NULL) == 0 &&
 				blob_page_crc_is_right(page);
-		whole = whole && blob_content_add(&c, page, &r->m.geo, NULL) == 0;
+		whole = whole && blob_content_add(&c, page, &r->m.geo, &ignored) == 0;
 		next = blob_page_next(page);
 	}
 	whole = whole && next == BLOB_NEXT_NONE && is_complete(&c);

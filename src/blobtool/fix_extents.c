@@ -16,6 +16,7 @@
 static uint32_t find_orphan(struct repair *r, const struct volume *v, uint64_t start)
 {
 	uint8_t page[BLOB_PAGE_BYTES];
+	struct error ignored = ERROR_INIT;
 	struct blob_extents e;
 	uint32_t found = 0;
 
@@ -24,7 +25,7 @@ static uint32_t find_orphan(struct repair *r, const struct volume *v, uint64_t s
 
 		if (p->kind != BLOB_PAGE_EXTENTS || p->owner != NO_BLOB ||
 		    fix_read(r, p->index, page, NULL) < 0 || le64_get(page) != v->id ||
-		    blob_extents_parse(page, &r->m.geo, &e, NULL) < 0 || e.start != start ||
+		    blob_extents_parse(page, &r->m.geo, &e, &ignored) < 0 || e.start != start ||
 		    e.count == 0)
 			continue;
 		if (found != 0)
@@ -56,9 +57,10 @@ static bool clean_entries(uint8_t *page, const struct blob_geometry *geo)
 
 static bool is_good(struct repair *r, uint8_t *page, uint64_t start, bool *has_hole)
 {
+	struct error ignored = ERROR_INIT;
 	struct blob_extents e;
 
-	if (blob_extents_parse(page, &r->m.geo, &e, NULL) < 0 || e.start != start)
+	if (blob_extents_parse(page, &r->m.geo, &e, &ignored) < 0 || e.start != start)
 		return false;
 	for (uint32_t i = 0; i < e.count; i++) {
 		if (le32_get(e.entries + (size_t)4 * i) == 0)
@@ -85,12 +87,13 @@ static int make_thin(struct repair *r, const struct volume *v, struct error *err
 static int open_holes(struct repair *r, const struct volume *v, uint32_t index, uint64_t start,
 		      uint8_t *page, struct error *err)
 {
+	struct error ignored = ERROR_INIT;
 	struct blob_extents e;
 	int rc;
 
 	if (blob_page_crc_is_right(page) && clean_entries(page, &r->m.geo)) {
 		desc_seal(page);
-		if (blob_extents_parse(page, &r->m.geo, &e, NULL) == 0 && e.start == start) {
+		if (blob_extents_parse(page, &r->m.geo, &e, &ignored) == 0 && e.start == start) {
 			repair_step(r,
 				    "blob 0x%" PRIx64 ": entries of extent page %" PRIu32
 				    " that name no data cluster become holes",

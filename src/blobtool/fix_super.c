@@ -20,9 +20,10 @@
 
 static bool is_sound(const struct repair *r, const uint8_t *page)
 {
+	struct error ignored = ERROR_INIT;
 	struct blob_geometry geo;
 
-	return blob_super_parse(page, r->img->bytes, &geo, NULL) == 0;
+	return blob_super_parse(page, r->img->bytes, &geo, &ignored) == 0;
 }
 
 static bool mend_super(struct repair *r, uint8_t *page, struct error *err)

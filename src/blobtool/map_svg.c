@@ -12,6 +12,7 @@
 #include "blobtool/text.h"
 #include "blobtool/tool.h"
 
+#define LABEL_ROWS 4u
 #define COLUMNS	   64u
 #define CELL	   12u /* pixels, with a gap of 1 */
 #define LEFT	   90u
@@ -46,7 +47,7 @@ static void fill(const struct picture *p, const struct cell *c, FILE *out)
 		fputs("#ff0000", out);
 		break;
 	case CELL_UNCLAIMED:
-		fputs("#c0a040", out);
+		fputs("#705c10", out);
 		break;
 	default:
 		fputs("#eeeeee", out);
@@ -75,7 +76,7 @@ static void draw_cells(const struct picture *p, FILE *out)
 	for (uint32_t i = 0; i < p->count; i++) {
 		uint32_t x = LEFT + i % COLUMNS * CELL, y = TOP + i / COLUMNS * CELL;
 
-		if (i % COLUMNS == 0)
+		if (i % (COLUMNS * LABEL_ROWS) == 0)
 			fprintf(out,
 				"<text x=\"%u\" y=\"%u\" text-anchor=\"end\" fill=\"#808080\" " FONT
 				">%" PRIu64 "</text>\n",
@@ -141,6 +142,15 @@ static uint32_t legend_lines(const struct model *m)
 	return (m->blob_count < LEGEND_MAX ? m->blob_count : LEGEND_MAX) + 6;
 }
 
+static bool has_unclaimed(const struct picture *p)
+{
+	for (uint32_t i = 0; i < p->count; i++) {
+		if (p->cells[i].kind == CELL_UNCLAIMED)
+			return true;
+	}
+	return false;
+}
+
 static void draw_legend(const struct picture *p, FILE *out)
 {
 	struct legend l = { .out = out, .x = LEFT + COLUMNS * CELL + 24, .y = TOP + 10 };
@@ -153,8 +163,8 @@ static void draw_legend(const struct picture *p, FILE *out)
 		draw_line(&l, 0, "#ff0000", 0);
 		fputs("two owners of one cluster</text>\n", out);
 	}
-	if (p->m->masks[BLOB_MASK_CLUSTERS].sound) {
-		draw_line(&l, 0, "#c0a040", 0);
+	if (has_unclaimed(p)) {
+		draw_line(&l, 0, "#705c10", 0);
 		fputs("in use by the mask, nobody's</text>\n", out);
 	}
 	draw_children(&l, p->m, NO_BLOB, 0);

@@ -35,14 +35,18 @@ static void check_header(struct model *m, enum blob_disk_mask_type type, const u
 {
 	uint64_t bits = le32_get(header + offsetof(struct blob_disk_mask, length));
 	uint64_t page = model_mask_region(m, type)->start;
+	uint64_t room = ((uint64_t)model_mask_region(m, type)->len * m->geo.page_size -
+			 sizeof(struct blob_disk_mask)) *
+			8;
+	bool fits = bits >= mask->count && bits <= room;
 
-	mask->sound = header[0] == type && bits >= mask->count;
+	mask->sound = header[0] == type && fits;
 	if (header[0] != type)
 		finding_add(m->f, SEVERITY_ERROR, "mask.type", BLOB_ID_NONE, FINDING_NONE,
 			    FINDING_NONE,
 			    "%s, page %" PRIu64 " of the device: type %u, should be %u",
 			    mask_names[type], page, header[0], type);
-	else if (bits < mask->count)
+	else if (!fits)
 		finding_add(m->f, SEVERITY_ERROR, "mask.length", BLOB_ID_NONE, FINDING_NONE,
 			    FINDING_NONE,
 			    "%s, page %" PRIu64 " of the device: %" PRIu64

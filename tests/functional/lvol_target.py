@@ -30,7 +30,7 @@ def unpack(image, path):
         size = 0
         while piece := packed.read(MIB):
             size += len(piece)
-            if any(piece):
+            if piece.strip(b"\0"):
                 out.write(piece)
             else:
                 out.seek(len(piece), os.SEEK_CUR)
