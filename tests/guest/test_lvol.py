@@ -2,6 +2,7 @@
 """The Linux kernel's NVMe/TCP host on a thin volume and on a clone of its snapshot; the target is
 killed while both are written to."""
 
+import fcntl
 import re
 import signal
 
@@ -61,6 +62,9 @@ class Node:
     def kill(self):
         self.target.stop(signal.SIGKILL)
         self.remove()
+        # With io_uring the files of a program are closed a moment after it is gone.
+        with open(self.file, "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
         self.start()
         self.export()
 
@@ -70,10 +74,9 @@ class Node:
 
     def volumes(self):
         """What the store has in the end, by alias, and whose clone each is."""
-        return {row["name"]: row["driver_specific"]["lvol"].get("base_snapshot")
-                for row in ({"name": r["aliases"][0], **r}
-                            for r in self.rpc.call("bdev_get_bdevs")
-                            if r["product_name"] == "Logical Volume")}
+        return {bdev["aliases"][0]: bdev["driver_specific"]["lvol"].get("base_snapshot")
+                for bdev in self.rpc.call("bdev_get_bdevs")
+                if bdev["product_name"] == "Logical Volume"}
 
 
 @pytest.fixture(scope="module")
