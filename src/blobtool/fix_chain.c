@@ -74,6 +74,24 @@ static uint32_t find_successor(struct repair *r, const struct volume *v)
 	return BLOB_NEXT_NONE;
 }
 
+/* The pages behind the lost one move up. */
+static int splice(struct repair *r, const struct volume *v, uint32_t next, struct error *err)
+{
+	uint32_t sequence = v->chain_len;
+	uint8_t page[BLOB_PAGE_BYTES];
+	int rc = set_next(r, v, next, err);
+
+	while (rc == 0 && next != BLOB_NEXT_NONE) {
+		rc = fix_read(r, next, page, err);
+		if (rc < 0)
+			break;
+		le32_put(page + offsetof(struct blob_disk_page, sequence), sequence++);
+		rc = fix_write(r, next, page, err);
+		next = blob_page_next(page);
+	}
+	return rc;
+}
+
 static int close_chain(struct repair *r, const struct volume *v, struct error *err)
 {
 	uint32_t next;
@@ -92,7 +110,7 @@ static int close_chain(struct repair *r, const struct volume *v, struct error *e
 			    "xattrs on it; the chain goes on at page %" PRIu32
 			    ", and no cluster is missing",
 			    v->id, v->bad_page, next);
-		return set_next(r, v, next, err);
+		return splice(r, v, next, err);
 	}
 	if ((r->allow & ALLOW_TRUNCATE) == 0 || v->content.form != BLOB_FORM_TABLE) {
 		repair_left(r,

@@ -3,8 +3,8 @@
  * The undo file: what a repair replaces, durable before the repair writes anything.
  *
  * Format, little-endian: a header with the image's path and size, then records. A record tells the
- * checksums of the old and of the new bytes, so that an image that was used since is not
- * overwritten with old metadata.
+ * hashes of the old and of the new bytes, so that an image that was used since is not overwritten
+ * with old metadata. They are no CRC: that of any page that ends with its own CRC is the same.
  *
  * Threading: one thread.
  */
@@ -41,18 +41,28 @@ struct undo_header {
 
 /**
  * struct undo_record - followed by @bytes bytes as they were
- * @half: checksum of what stands there while a repair is under way, if that is different
+ * @half: hash of what stands there while a repair is under way, if that is different
  */
 struct undo_record {
 	uint64_t at;
 	uint64_t bytes;
-	uint32_t old, new, half;
+	uint64_t old, new, half;
 	uint32_t crc; /* of what comes before */
 } __attribute__((packed));
 
 static uint32_t crc_of(const void *data, size_t len)
 {
 	return crc32c_finish(crc32c_update(CRC32C_INIT, data, len));
+}
+
+/* FNV-1a */
+static uint64_t hash_of(const uint8_t *data, size_t len)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ data[i]) * UINT64_C(0x100000001b3);
+	return hash;
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -97,9 +107,9 @@ static int put_record(FILE *f, uint64_t at, const uint8_t *old, const uint8_t *n
 {
 	struct undo_record r = { .at = htole64(at),
 				 .bytes = htole64(bytes),
-				 .old = htole32(crc_of(old, bytes)),
-				 .new = htole32(crc_of(new, bytes)),
-				 .half = htole32(crc_of(half, bytes)) };
+				 .old = htole64(hash_of(old, bytes)),
+				 .new = htole64(hash_of(new, bytes)),
+				 .half = htole64(hash_of(half, bytes)) };
 
 	r.crc = htole32(crc_of(&r, offsetof(struct undo_record, crc)));
 	if (put(f, &r, sizeof(r)) < 0)
@@ -316,7 +326,7 @@ static int read_record(struct player *p, const struct image *img, struct undo_re
 	*old = malloc(bytes);
 	if (*old == NULL)
 		return error_set(err, -ENOMEM, "no memory");
-	if (fread(*old, 1, bytes, p->f) != bytes || crc_of(*old, bytes) != le32toh(r->old)) {
+	if (fread(*old, 1, bytes, p->f) != bytes || hash_of(*old, bytes) != le64toh(r->old)) {
 		free(*old);
 		return refuse(p, err);
 	}
@@ -329,10 +339,11 @@ static int check_record(const struct image *img, const struct undo_record *r, st
 	uint8_t *now = malloc(bytes);
 	int rc = now == NULL ? error_set(err, -ENOMEM, "no memory")
 			     : image_read(img, now, le64toh(r->at), bytes, err);
-	uint32_t crc = rc == 0 ? crc_of(now, bytes) : 0;
+	uint64_t hash = rc == 0 ? hash_of(now, bytes) : 0;
 
 	free(now);
-	if (rc == 0 && crc != le32toh(r->old) && crc != le32toh(r->new) && crc != le32toh(r->half))
+	if (rc == 0 && hash != le64toh(r->old) && hash != le64toh(r->new) &&
+	    hash != le64toh(r->half))
 		return error_set(err, -EBUSY,
 				 "%s: byte %" PRIu64 " and what follows was changed after the "
 				 "repair: putting back what was there before would destroy that",

@@ -189,7 +189,7 @@ def test_security_undo_file(tool, image):
     tool.run("repair", "--yes", image, "--save", "undo")
     undo = tool.folder / "undo"
     good, fixed = undo.read_bytes(), image.read_bytes()
-    for at in (0, 16, 20, 24, 32, 36, 40, len(good) // 2, len(good) - 1):
+    for at in (0, 16, 20, 24, 32, 36, 40, 100, len(good) // 2, len(good) - 1):
         bad = bytearray(good)
         bad[at] ^= 0xff
         undo.write_bytes(bad)
