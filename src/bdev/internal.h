@@ -139,6 +139,7 @@ struct bdev_desc {
  * @removing: read by other reactors without ordering
  * @channels: on all reactors; raised there while a descriptor keeps the bdev, lowered on reactor 0
  * @examining: modules are still to be told of it
+ * @locks: BDEV_LOCKS, from the first compare-and-write on: most bdevs never see one
  */
 struct bdev_internal {
 	struct bdev *bdev;
@@ -156,7 +157,7 @@ struct bdev_internal {
 	int result;
 	struct reactor_msg msg;
 	struct reactor_msg examine_msg;
-	struct bdev_lock locks[BDEV_LOCKS];
+	struct bdev_lock *locks;
 	struct bdev_io_list lock_queue;
 	struct bdev_io *reset;
 	struct bdev_io_list resets;

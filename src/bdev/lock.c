@@ -11,6 +11,8 @@
  * Threading: requests, states and order of locks on reactor 0; gates on their reactors.
  */
 #include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
 
 #include "bdev/internal.h"
 
@@ -48,7 +50,7 @@ bool bdev_gate_holds(const struct bdev_channel *ch, const struct bdev_io *io)
 
 bool bdev_locks_idle(const struct bdev_internal *in)
 {
-	for (unsigned int i = 0; i < BDEV_LOCKS; i++) {
+	for (unsigned int i = 0; in->locks != NULL && i < BDEV_LOCKS; i++) {
 		if (in->locks[i].state != BDEV_LOCK_FREE)
 			return false;
 	}
@@ -135,11 +137,35 @@ static void pump(struct bdev_internal *in)
 	}
 }
 
+/*
+ * Other reactors look at a lock only once the gate has its bit, which they set at a message that is
+ * sent after this.
+ */
+static bool make_locks(struct bdev_internal *in)
+{
+	if (in->locks != NULL)
+		return true;
+	in->locks = calloc(BDEV_LOCKS, sizeof(*in->locks));
+	for (unsigned int i = 0; in->locks != NULL && i < BDEV_LOCKS; i++)
+		in->locks[i].in = in;
+	return in->locks != NULL;
+}
+
+static void refused(struct reactor_msg *msg)
+{
+	bdev_io_fail(container_of(msg, struct bdev_io, msg), bdev_status_from_errno(-ENOMEM));
+}
+
 static void request(struct reactor_msg *msg)
 {
 	struct bdev_io *io = container_of(msg, struct bdev_io, msg);
 	struct bdev_internal *in = io->channel->bdev->internal;
 
+	if (!make_locks(in)) {
+		io->msg.fn = refused;
+		reactor_send(io->channel->reactor, &io->msg);
+		return;
+	}
 	TAILQ_INSERT_TAIL(&in->lock_queue, io, link);
 	pump(in);
 }

@@ -167,8 +167,6 @@ static struct bdev_internal *internal_create(struct bdev *bdev)
 	TAILQ_INIT(&in->descs);
 	TAILQ_INIT(&in->lock_queue);
 	TAILQ_INIT(&in->resets);
-	for (unsigned int i = 0; i < BDEV_LOCKS; i++)
-		in->locks[i].in = in;
 	return in;
 }
 
@@ -232,6 +230,7 @@ static void announce_end(struct reactor_msg *msg)
 
 	if (in->done != NULL)
 		in->done(in->done_arg, in->result);
+	free(in->locks);
 	free(in);
 }
 
