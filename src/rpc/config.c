@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,8 @@ struct load {
 	void *arg;
 };
 
+#define WRITER_MS 5000
+
 /* --- reading ---------------------------------------------------------------------------------- */
 
 static int feed(struct load *l, const char *data, size_t len)
@@ -77,14 +80,33 @@ static int feed(struct load *l, const char *data, size_t len)
 	return 0;
 }
 
+/* A pipe's writer may be slow, or never come; signals are not looked at meanwhile. */
+static int wait_for_text(struct load *l, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int rc;
+
+	do
+		rc = poll(&p, 1, WRITER_MS);
+	while (rc < 0 && errno == EINTR);
+	if (rc == 0)
+		return error_set(&l->err, -ETIMEDOUT, "%s: nothing came from it within %u s",
+				 l->path, WRITER_MS / 1000);
+	return 0;
+}
+
 static int read_all(struct load *l, int fd)
 {
 	char buf[16384 + 1];
 
 	for (;;) {
-		ssize_t got = read(fd, buf, sizeof(buf) - 1);
+		ssize_t got;
 
-		if (got < 0 && errno == EINTR)
+		if (wait_for_text(l, fd) < 0)
+			return l->err.code;
+		got = read(fd, buf, sizeof(buf) - 1);
+
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got < 0)
 			return error_set(&l->err, -errno, "%s: cannot read: %s", l->path,
@@ -103,7 +125,7 @@ static int read_all(struct load *l, int fd)
 
 static int read_file(struct load *l)
 {
-	int fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	int rc;
 
 	if (fd < 0)

@@ -2,6 +2,7 @@
 """Configurations: saved, loaded at start, refused with the place of what is wrong."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -164,6 +165,27 @@ def start_fails(program, tmp_path, config, *options):
 def test_refused_configurations(program, tmp_path, config, words):
     log = start_fails(program, tmp_path, config)
     assert words in log and str(tmp_path / "config.json") in log
+
+
+def test_pipe_that_nobody_writes_to(program, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    done = subprocess.run([program("cyborg-spdk-tgt"), "-r", tmp_path / "sock", "-c",
+                           tmp_path / "pipe"], stderr=subprocess.PIPE, text=True, timeout=60,
+                          check=False)
+    assert done.returncode == 1 and "nothing came from it" in done.stderr
+
+
+def test_pipe_with_a_slow_writer(target_factory):
+    # What the target inherits of the test; the writer comes bit by bit, from another process.
+    read, write_end = os.pipe()
+    text = json.dumps(of_bdev(null_bdev("a")))
+    writer = subprocess.Popen(["/bin/sh", "-c", 'printf %s "$1"; sleep 0.2; printf %s "$2"', "sh",
+                               text[:20], text[20:]], stdout=write_end)
+    os.close(write_end)
+    target = target_factory("-c", f"/proc/{os.getpid()}/fd/{read}")
+    assert [b["name"] for b in target.call("bdev_get_bdevs")] == ["a"]
+    os.close(read)
+    assert writer.wait() == 0
 
 
 def test_errors_ignored(target_factory, tmp_path):
