@@ -21,6 +21,16 @@ static int take(char *to, size_t size, const char *what, const char *from, struc
 	return 0;
 }
 
+/* What a numeric address is of itself; clients of SPDK refuse to load one of family "unknown". */
+static const char *family_of(const char *traddr)
+{
+	struct net_addr addr;
+
+	if (net_addr_parse(&addr, traddr, "0", NULL))
+		return NULL;
+	return addr.ss.ss_family == AF_INET6 ? "IPv6" : "IPv4";
+}
+
 static int fill(struct nvmf_referral *r, const struct nvmf_listen_options *where,
 		const char *subnqn, struct error *err)
 {
@@ -35,7 +45,8 @@ static int fill(struct nvmf_referral *r, const struct nvmf_listen_options *where
 	if (!rc)
 		rc = take(r->trtype, sizeof(r->trtype), "trtype", where->trtype, err);
 	if (!rc)
-		rc = take(r->adrfam, sizeof(r->adrfam), "adrfam", where->adrfam, err);
+		rc = take(r->adrfam, sizeof(r->adrfam), "adrfam",
+			  where->adrfam ? where->adrfam : family_of(where->traddr), err);
 	if (!rc)
 		rc = take(r->traddr, sizeof(r->traddr), "traddr", where->traddr, err);
 	if (!rc)

@@ -71,6 +71,17 @@ def test_referrals(nvmf):
         assert len(discover(ctrlr.admin)[1]) == 1
 
 
+@pytest.mark.parametrize("traddr, family", [("127.0.0.2", "IPv4"), ("::2", "IPv6"),
+                                            ("name", "unknown")])
+def test_family_of_a_referral(nvmf, traddr, family):
+    where = {"trtype": "TCP", "traddr": traddr, "trsvcid": "8009"}
+    nvmf.rpc.call("nvmf_discovery_add_referral", address=where)
+    (referral,) = nvmf.rpc.call("nvmf_discovery_get_referrals")
+    assert referral["address"]["adrfam"] == family
+    nvmf.rpc.call("nvmf_discovery_remove_referral", address=where)
+    assert nvmf.rpc.call("nvmf_discovery_get_referrals") == []
+
+
 def test_event_for_every_change(nvmf):
     with nvmf.controller(nvme.DISCOVERY_NQN, kato=30000) as ctrlr:
         a = ctrlr.admin
