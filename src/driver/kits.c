@@ -166,7 +166,7 @@ int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *e
 		return error_prefix(err, "target %s cannot tell its version: ", path);
 	snprintf(out->version, sizeof(out->version), "%.*s",
 		 (int)strcspn(r.out[0] ? r.out : r.err_out, "\n"), r.out[0] ? r.out : r.err_out);
-	if (!WIFEXITED(r.status) || WEXITSTATUS(r.status) != 0 || !out->version[0])
+	if (!WIFEXITED(r.status) || WEXITSTATUS(r.status) != 0 || !strcasestr(out->version, "spdk"))
 		rc = error_set(
 			err, -ENOEXEC,
 			"target %s does not answer `--version` (status 0x%x, said \"%.80s\"): "

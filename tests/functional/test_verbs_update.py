@@ -105,7 +105,8 @@ def test_kit_that_serves_nothing_is_rolled_back(attached):
 
 def test_wrong_kits_are_refused_before_anything(attached):
     pids = attached.pids()
-    for kit, code in (("/nonexistent", 4), ("/bin/false", 1), (attached.dir, 1)):
+    for kit, code in (("/nonexistent", 4), ("/bin/false", 1), ("/bin/ls", 1),
+                      (attached.dir, 1)):
         assert attached.refused("update", "a", "--target", kit).code == code
     assert attached.pids() == pids
 
