@@ -7,9 +7,10 @@ import subprocess
 import pytest
 from conftest import REPOSITORY
 
-VERBS = "discover list install attach detach update uninstall status".split()
+VERBS = {"cyborg-spdk": "discover list install attach detach update uninstall status".split(),
+         "cyborg-spdk-blob": "inspect map check repair dump export create".split()}
 PAGES = {"cyborg-spdk": 1, "cyborg-spdk-tgt": 8, "cyborg-spdk-perf": 1,
-         "cyborg-spdk-supervise": 1}
+         "cyborg-spdk-supervise": 1, "cyborg-spdk-blob": 1}
 
 
 def page_of(name):
@@ -39,7 +40,7 @@ def options_of_program(path, words):
 def test_options(program, name):
     path = program(name)
     has = options_of_program(path, [])
-    for verb in VERBS if name == "cyborg-spdk" else ():
+    for verb in VERBS.get(name, ()):
         has |= options_of_program(path, [verb])
     assert options_of_page(name) | {"help", "version"} == has | {"help", "version"}
 
