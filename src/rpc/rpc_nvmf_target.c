@@ -120,8 +120,13 @@ static const char *const digests[] = { "sha256", "sha384", "sha512", NULL };
 static const char *const dhgroups[] = { "null",	     "ffdhe2048", "ffdhe3072", "ffdhe4096",
 					"ffdhe6144", "ffdhe8192", NULL };
 
+/* In the order of NVMF_FILTER_*. */
+static const char *const filter_names[] = { "transport", "address", "svcid", NULL };
+
 struct set_config {
 	const char *discovery_filter;
+	uint32_t discovery_filters; /* the form of releases after 26.05 */
+	bool has_filters;
 };
 
 static const struct rpc_param passthru_params[] = {
@@ -139,6 +144,8 @@ static const struct rpc_param passthru_params[] = {
 
 static const struct rpc_param set_config_params[] = {
 	RPC_PARAM(struct set_config, discovery_filter, RPC_STRING, .max = 64),
+	RPC_PARAM(struct set_config, discovery_filters, RPC_NAMES, .names = filter_names,
+		  RPC_GIVEN(struct set_config, has_filters)),
 	{ .name = "admin_cmd_passthru", .kind = RPC_OBJECT, .members = passthru_params },
 	RPC_UNUSED("dhchap_digests", RPC_NAMES, sizeof(uint32_t), .names = digests),
 	RPC_UNUSED("dhchap_dhgroups", RPC_NAMES, sizeof(uint32_t), .names = dhgroups),
@@ -151,8 +158,11 @@ static void set_config(struct rpc_request *req, void *params)
 {
 	const struct set_config *p = params;
 
-	if (take_filter(req, p->discovery_filter, &at_start.discovery_filter))
-		rpc_reply_true(req);
+	if (!take_filter(req, p->discovery_filter, &at_start.discovery_filter))
+		return;
+	if (p->has_filters)
+		at_start.discovery_filter = p->discovery_filters;
+	rpc_reply_true(req);
 }
 
 struct set_max_subsystems {

@@ -116,6 +116,18 @@ def test_start_up_options(rpc):
     assert rpc.call("framework_get_config", name="iobuf")[0]["params"]["small_pool_count"] == 100
 
 
+@pytest.mark.target_options("--wait-for-rpc")
+@pytest.mark.parametrize("filters, saved", [
+    ([], "match_any"), (["address"], "address"), (["transport", "svcid"], "transport,svcid")])
+def test_discovery_filters_of_later_releases(rpc, filters, saved):
+    assert rpc.call("nvmf_set_config", discovery_filters=filters) is True
+    error = rpc.error("nvmf_set_config", discovery_filters=["all"])
+    assert "transport, address, svcid" in error.message
+    rpc.call("framework_start_init")
+    config = rpc.call("framework_get_config", name="nvmf")
+    assert config[0]["params"]["discovery_filter"] == saved
+
+
 @pytest.mark.target_options("--rpcs-allowed", "spdk_get_version,bdev_get_bdevs,rpc_get_methods")
 def test_rpcs_allowed(rpc):
     assert rpc.call("bdev_get_bdevs") == []
