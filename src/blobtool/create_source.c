@@ -5,6 +5,7 @@
  *
  * Threading: one thread.
  */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,114 +17,79 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/options.h"
 #include "blobtool/create.h"
 
-#define INFO_BYTES_MAX (1u << 20)
+#define QCOW2_HEADER	    80u /* as far as it is looked at */
+#define QCOW2_EXTERNAL_DATA (UINT64_C(1) << 2)
 
 extern char **environ;
 
 /* --- qemu-img --------------------------------------------------------------------------------- */
 
-static int spawn_qemu_img(char *const argv[], int out, pid_t *pid, struct error *err)
+/* What it prints goes to standard error. */
+static int spawn_qemu_img(char *const argv[], pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	int rc;
 
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	rc = posix_spawnp(pid, "qemu-img", &actions, NULL, argv, environ);
+	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+	rc = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
-	if (rc != 0)
-		return error_set(err, -rc,
-				 "qemu-img cannot be started: %s; install qemu-utils, or convert "
-				 "the file to raw yourself",
-				 error_errno_text(-rc));
-	return 0;
+	return -rc;
 }
 
-static int wait_qemu_img(pid_t pid, const char *what, struct error *err)
+static int run_qemu_img(char *const argv[], struct error *err)
 {
-	int status;
+	pid_t pid;
+	int status, rc = spawn_qemu_img(argv, &pid);
 
+	if (rc < 0)
+		return error_set(err, rc,
+				 "qemu-img cannot be started: %s; install qemu-utils, or convert "
+				 "the file to raw yourself",
+				 error_errno_text(rc));
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return error_set(err, -errno, "qemu-img: %s", error_errno_text(-errno));
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	return error_set(err, -EIO, "qemu-img %s failed; it said why", what);
+	return error_set(err, -EIO, "qemu-img failed; it said why");
 }
 
-/* What it prints, at most INFO_BYTES_MAX of it; NULL with @err. */
-static char *ask_qemu_img(char *const argv[], struct error *err)
+/*
+ * A qcow2 file from outside may name any file of this node as its base or as its data. Its header
+ * tells (qcow2 specification, Header): qemu-img must not open it to find out.
+ */
+static int check_backing(const struct image *img, const struct source_options *o, struct error *err)
 {
-	char *text = calloc(1, INFO_BYTES_MAX + 1);
-	size_t len = 0;
-	ssize_t n = 0;
-	int ends[2] = { -1, -1 }, rc;
-	pid_t pid;
+	uint8_t header[QCOW2_HEADER];
+	uint64_t backing, features;
+	uint32_t version;
+	int rc;
 
-	if (text == NULL || pipe2(ends, O_CLOEXEC) < 0) {
-		free(text);
-		error_set(err, -ENOMEM, "no pipe to qemu-img");
-		return NULL;
-	}
-	rc = spawn_qemu_img(argv, ends[1], &pid, err);
-	close(ends[1]);
-	while (rc == 0 && len < INFO_BYTES_MAX &&
-	       ((n = read(ends[0], text + len, INFO_BYTES_MAX - len)) > 0 ||
-		(n < 0 && errno == EINTR)))
-		len += n > 0 ? (size_t)n : 0;
-	close(ends[0]);
-	if (rc == 0)
-		rc = wait_qemu_img(pid, "info", err);
-	if (rc < 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-static bool names_other_file(const json_t *info)
-{
-	const json_t *data = json_object_get(json_object_get(info, "format-specific"), "data");
-
-	return json_object_get(info, "backing-filename") != NULL ||
-	       json_object_get(data, "data-file") != NULL;
-}
-
-/* A qcow2 file from outside may name any file of this node as its base: that is asked for first. */
-static int check_backing(const char *path, const struct source_options *o, struct error *err)
-{
-	char *const argv[] = { (char[]){ "qemu-img" },
-			       (char[]){ "info" },
-			       (char[]){ "--output=json" },
-			       (char[]){ "-f" },
-			       (char[]){ "qcow2" },
-			       (char *)(uintptr_t)path,
-			       NULL };
-	char *text = ask_qemu_img(argv, err);
-	json_t *info;
-	int rc = 0;
-
-	if (text == NULL)
-		return err->code;
-	info = json_loads(text, 0, NULL);
-	free(text);
-	if (info == NULL)
-		rc = error_set(err, -EIO, "%s: qemu-img tells nothing about it", path);
-	else if (!o->backing && names_other_file(info))
-		rc = error_set(
-			err, -EPERM,
-			"%s takes its content from another file, which whoever made it chose: "
-			"look at it with qemu-img info, then give --allow-backing",
-			path);
-	json_decref(info);
-	return rc;
+	if (o->backing)
+		return 0;
+	if (img->bytes < sizeof(header))
+		return error_set(err, -EINVAL, "%s is shorter than the header of a qcow2 file",
+				 img->path);
+	rc = image_read(img, header, 0, sizeof(header), err);
+	if (rc < 0)
+		return rc;
+	memcpy(&version, header + 4, sizeof(version));
+	memcpy(&backing, header + 8, sizeof(backing));
+	memcpy(&features, header + 72, sizeof(features));
+	if (backing == 0 &&
+	    (be32toh(version) < 3 || (be64toh(features) & QCOW2_EXTERNAL_DATA) == 0))
+		return 0;
+	return error_set(
+		err, -EPERM,
+		"%s takes its content from another file, which whoever made it chose: look "
+		"at it with qemu-img info, then give --allow-backing",
+		img->path);
 }
 
 static int make_temporary(char name[PATH_MAX], struct error *err)
@@ -140,8 +106,7 @@ static int make_temporary(char name[PATH_MAX], struct error *err)
 	return fd;
 }
 
-static int convert(struct source *s, const char *path, const struct source_options *o,
-		   struct error *err)
+static int convert(struct source *s, const char *path, struct error *err)
 {
 	char name[PATH_MAX];
 	char *const argv[] = { (char[]){ "qemu-img" },
@@ -153,17 +118,11 @@ static int convert(struct source *s, const char *path, const struct source_optio
 			       (char *)(uintptr_t)path,
 			       name,
 			       NULL };
-	int rc = check_backing(path, o, err), fd;
-	pid_t pid;
+	int rc, fd = make_temporary(name, err);
 
-	if (rc < 0)
-		return rc;
-	fd = make_temporary(name, err);
 	if (fd < 0)
 		return fd;
-	rc = spawn_qemu_img(argv, STDERR_FILENO, &pid, err);
-	if (rc == 0)
-		rc = wait_qemu_img(pid, "convert", err);
+	rc = run_qemu_img(argv, err);
 	/* It may have been made anew under its name. */
 	close(fd);
 	fd = rc == 0 ? open(name, O_RDONLY | O_CLOEXEC) : -1;
@@ -208,12 +167,14 @@ static int open_file(struct source *s, const struct source_options *o, struct er
 
 	if (rc == 0 && o->format == NULL)
 		qcow2 = is_qcow2(&s->data);
+	if (rc == 0 && qcow2)
+		rc = check_backing(&s->data, o, err);
 	if (rc == 0 && qcow2) {
 		/* An absolute path is never taken for a protocol by qemu-img. */
 		if (realpath(s->file, path) == NULL)
 			return error_set(err, -errno, "%s: %s", s->file, error_errno_text(-errno));
 		image_close(&s->data);
-		rc = convert(s, path, o, err);
+		rc = convert(s, path, err);
 	}
 	s->bytes = s->data.bytes;
 	return rc;

@@ -49,7 +49,7 @@ static const struct tool_verb verbs[] = {
 	  3, 3, verb_export },
 	{ "create", "IMAGE STORE [VOLUME=FILE | VOLUME=SIZE]...",
 	  "make a store with volumes from raw or qcow2 files",
-	  "A volume with a SIZE is empty. A qcow2 file is converted by qemu-img(1).", 2, 4096,
+	  "A volume with a SIZE is empty. A qcow2 file is converted by qemu-img(1).", 2, 65536,
 	  verb_create },
 };
 

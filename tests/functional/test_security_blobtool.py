@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from blobtool import (DAMAGED, EXTENTS, FLAGS, INTERNAL, NOT_FOUND, OK, PAGE, REFUSED, ROOT_ID, TABLE,
-                      USAGE, XATTR, Disk, Tool, content)
+from blobtool import (DAMAGED, EXTENTS, FLAGS, INTERNAL, MIB, NOT_FOUND, OK, PAGE, REFUSED, ROOT_ID,
+                      TABLE, USAGE, XATTR, Disk, Tool, content)
 
 EDGES32 = [0, 1, 2, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff]
 EDGES64 = [0, 1, ROOT_ID - 1, ROOT_ID, ROOT_ID + 1, 1 << 63, (1 << 64) - 2, (1 << 64) - 1]
@@ -212,6 +212,17 @@ def test_security_qcow2_backing_file(tool, tmp_path):
     assert not (tmp_path / "image").exists()
     tool.run(*words, "--allow-backing")
     assert tool.export(tmp_path / "image", "lvs0/v") == content("secret", 1 << 20)
+
+
+def test_security_qcow2_external_data(tool, tmp_path):
+    """Neither can it name its data file; qemu-img is not even asked."""
+    header = b"QFI\xfb" + struct.pack(">IQIIQ", 3, 0, 0, 16, MIB) + bytes(40)
+    (tmp_path / "evil.qcow2").write_bytes(header + struct.pack(">Q", 4) + bytes(65536))
+    (tmp_path / "short.qcow2").write_bytes(header[:40])
+    for name, code in (("evil.qcow2", REFUSED), ("short.qcow2", USAGE)):
+        words = ["create", "image", "lvs0", "--size", "16M", "-c", "1M", f"v={name}"]
+        tool.run(*words, code=code, env={"PATH": "/nonexistent"})
+        assert not (tmp_path / "image").exists()
 
 
 def test_security_guest_writes_a_qcow2_header(tool, tmp_path):
