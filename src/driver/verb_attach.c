@@ -19,6 +19,7 @@
 
 #define MODEL	   "cyborg-spdk"
 #define PORT_FIRST 4420 /* NVMe-oF's own (IANA) */
+#define PORT_TRIES 16
 #define PORT_LAST  4519
 #define NSID	   1
 
@@ -153,8 +154,10 @@ static int plan_new(struct verb_run *v, const char *id, const char *listen, uint
 			       acc->id, (unsigned long long)acc->size);
 	if (rc == 0)
 		rc = parse_listen(listen ? listen : "127.0.0.1", a, err);
-	if (rc == 0 && !a->port)
+	if (rc == 0 && !a->port) {
 		rc = choose_port(v->d, a, err);
+		json_object_set_new(v->argument, "port_is_ours_to_choose", json_true());
+	}
 	if (rc < 0)
 		return rc;
 	snprintf(a->accelerator, sizeof(a->accelerator), "%s", acc->id);
@@ -249,6 +252,23 @@ static int unrecord(struct verb_run *v, struct error *err)
 	return state_drop_attachment(v->d->state, a.instance, err);
 }
 
+/*
+ * Between the choice of a port and the target's listening on it another program may have taken it.
+ *
+ * Return: true when another one is recorded now.
+ */
+static bool take_other_port(struct verb_run *v)
+{
+	struct attachment a;
+
+	verb_attachment(v, &a);
+	if (!json_is_true(json_object_get(v->argument, "port_is_ours_to_choose")) ||
+	    port_is_free(&a, a.port) || choose_port(v->d, &a, NULL) < 0)
+		return false;
+	json_object_set_new(v->argument, "attachment", attachment_json(&a));
+	return record(v, NULL) == 0;
+}
+
 /* What is recorded is what target_ensure() brings back, so recording comes first. */
 static int export(struct verb_run *v, struct error *err)
 {
@@ -259,6 +279,10 @@ static int export(struct verb_run *v, struct error *err)
 
 	verb_accelerator(v, &acc);
 	rc = target_ensure(v->d, &acc, &c, err);
+	for (int more = PORT_TRIES; rc < 0 && more > 0 && take_other_port(v); more--) {
+		*err = (struct error)ERROR_INIT;
+		rc = target_ensure(v->d, &acc, &c, err);
+	}
 	if (rc == 0)
 		rc = target_paths(v->d, acc.id, &paths, err);
 	if (rc == 0)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """attach and detach on real programs; status when things went wrong."""
 
+import json
 import os
 import signal
 import subprocess
 
 import pytest
 
-from conftest import RpcClient, free_port, wait_until
+from conftest import Cli, RpcClient, free_port, wait_until
 
 HOST = "nqn.2016-06.io.spdk:host1"
 
@@ -88,6 +89,28 @@ def test_listen_and_port(installed, program):
     data = installed("attach", "vm1", "--host", HOST, "--listen", f"127.0.0.2:{port}")["data"]
     assert data["portals"] == [["127.0.0.2", str(port), "tcp"]]
     assert identify(program, data, HOST).returncode == 0
+
+
+def test_two_nodes_do_not_fight_for_a_port(node, program):
+    """Each chooses the first free port, and only one gets it."""
+    clis = [node] + [Cli(program("cyborg-spdk")) for _ in range(5)]
+    try:
+        for cli in clis:
+            cli("install", "a", "--memory", "2M")
+        calls = [subprocess.Popen([cli.program, "attach", "vm1", "--host", HOST, "--json"],
+                                  env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                 for cli in clis]
+        answers = [call.communicate() for call in calls]
+        assert [call.returncode for call in calls] == [0] * len(clis), answers
+        ports = {json.loads(out)["attachment"]["port"] for out, _ in answers}
+        assert len(ports) == len(clis)
+        assert all(cli.status()["health"] == "ok" for cli in clis)
+        for cli in clis:
+            cli("detach", "vm1")
+            cli("uninstall", "a")
+    finally:
+        for cli in clis[1:]:
+            cli.remove()
 
 
 @pytest.mark.parametrize("words, code, text", [
