@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -65,18 +66,46 @@ void driver_begin(struct driver *d, const char *verb)
 
 static int choose_dir(struct driver *d, const char *state_dir, struct error *err)
 {
-	char cwd[PATH_MAX / 2];
+	char cwd[PATH_MAX / 2] = "", chosen[PATH_MAX];
+	int rc = 0;
 
 	if (!state_dir)
-		return driver_default_dir(d->dir, sizeof(d->dir), err);
-	if (strlen(state_dir) >= PATH_MAX / 2)
-		return error_set(err, -ENAMETOOLONG, "the state directory's path is too long");
-	if (state_dir[0] == '/')
-		snprintf(d->dir, sizeof(d->dir), "%s", state_dir);
-	else if (getcwd(cwd, sizeof(cwd)))
-		snprintf(d->dir, sizeof(d->dir), "%s/%s", cwd, state_dir);
+		rc = driver_default_dir(chosen, sizeof(chosen), err);
 	else
+		snprintf(chosen, sizeof(chosen), "%s", state_dir);
+	if (rc < 0)
+		return rc;
+	if (!chosen[0])
+		return error_set(err, -EINVAL, "the state directory's path is empty");
+	if (strlen(chosen) >= PATH_MAX / 2)
+		return error_set(err, -ENAMETOOLONG, "the state directory's path is too long");
+	if (chosen[0] != '/' && !getcwd(cwd, sizeof(cwd)))
 		return error_set(err, -errno, "working directory: %s", error_errno_text(-errno));
+	snprintf(d->dir, sizeof(d->dir), "%s%s%s", cwd, cwd[0] ? "/" : "", chosen);
+	return 0;
+}
+
+/* What is recorded there is run with the caller's rights, so nobody else may have written it. */
+static int check_dir(const char *dir, struct error *err)
+{
+	struct stat st;
+
+	if (stat(dir, &st) < 0)
+		return 0;
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, -ENOTDIR, "state directory %s is no directory", dir);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return error_set(
+			err, -EPERM,
+			"state directory %s belongs to the user %u, and you are %u: use one "
+			"of your own",
+			dir, (unsigned int)st.st_uid, (unsigned int)geteuid());
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return error_set(
+			err, -EPERM,
+			"state directory %s may be written by others (mode %04o): chmod 700, "
+			"or use another",
+			dir, (unsigned int)st.st_mode & 07777);
 	return 0;
 }
 
@@ -120,6 +149,9 @@ int driver_state(struct driver *d, enum driver_state_use use, struct error *err)
 
 	if (d->state)
 		return 0;
+	rc = check_dir(d->dir, err);
+	if (rc < 0)
+		return rc;
 	snprintf(path, sizeof(path), "%s/state.db", d->dir);
 	there = access(path, F_OK) == 0;
 	if (!there && use == DRIVER_STATE_READ)

@@ -179,6 +179,36 @@ def test_dry_run_makes_nothing(cli, program):
     assert not cli.state.exists()
 
 
+@pytest.mark.parametrize("verb", [["status"], ["install", "a", "--memory", "8M"]])
+def test_wrong_state_directories(cli, verb):
+    plain = cli.dir / "plain"
+    plain.touch()
+    assert "is no directory" in cli.refused(*verb, "--state-dir", plain).message
+    assert "is empty" in cli.refused(*verb, "--state-dir", "").message
+
+
+@pytest.mark.parametrize("verb", [["status"], ["install", "a", "--memory", "8M"]])
+def test_security_state_directory_that_others_may_write(cli, verb):
+    shared = cli.dir / "shared"
+    shared.mkdir()
+    for mode in 0o777, 0o1777, 0o770:
+        shared.chmod(mode)
+        failure = cli.refused(*verb, "--state-dir", shared)
+        assert "may be written by others" in failure.message
+        assert list(shared.iterdir()) == []
+    if os.geteuid() == 0:
+        shared.chmod(0o700)
+        os.chown(shared, 65534, -1)
+        assert "belongs to the user 65534" in cli.refused(*verb, "--state-dir", shared).message
+
+
+def test_relative_state_directory(node):
+    env = {"CYBORG_SPDK_STATE_DIR": os.path.relpath(node.state)}
+    node("install", "a", "--memory", "8M", env=env)
+    assert node("status")["accelerators"][0]["socket"] == str(node.socket())
+    node("uninstall", "a", env=env)
+
+
 def test_state_dir_of_a_user(cli):
     env = {k: v for k, v in os.environ.items() if k != "CYBORG_SPDK_STATE_DIR"}
     env["XDG_STATE_HOME"] = str(cli.dir / "xdg")
