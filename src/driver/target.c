@@ -136,14 +136,18 @@ int target_connect(struct driver *d, const struct accelerator *a, struct client 
 	return rc;
 }
 
-/* A supervisor that lives may be in a pause between two starts: wait for that. */
+/*
+ * A supervisor that lives may be in a pause between two starts, and what closes the connection may
+ * be the target before, on its way out: wait for that.
+ */
 static int connect_patiently(struct driver *d, const struct accelerator *a, struct client **out,
 			     struct error *err)
 {
-	uint64_t until = clock_ns() + 10 * NS_PER_SEC;
+	uint64_t start = clock_ns();
 	int rc = target_connect(d, a, out, err);
 
-	while (rc == -EHOSTDOWN && clock_ns() < until) {
+	while ((rc == -EHOSTDOWN && clock_ns() - start < 10 * NS_PER_SEC) ||
+	       (rc == -ECONNRESET && clock_ns() - start < 2 * NS_PER_SEC)) {
 		rc = loop_sleep(d->loop, 20 * NS_PER_MSEC);
 		if (rc == 0)
 			rc = target_connect(d, a, out, err);
