@@ -505,9 +505,9 @@ static inline void blob_commits_durable(struct blob_store *store, uint64_t commi
 {
 	uint64_t known = atomic_load_explicit(&store->durable_commits, memory_order_relaxed);
 
-	while (known < commits && !atomic_compare_exchange_weak_explicit(
-					  &store->durable_commits, &known, commits,
-					  memory_order_relaxed, memory_order_relaxed))
+	while (known < commits &&
+	       !atomic_compare_exchange_weak_explicit(&store->durable_commits, &known, commits,
+						      memory_order_relaxed, memory_order_relaxed))
 		;
 }
 

@@ -75,7 +75,8 @@ struct cli_extern {
 	const char *name, *program, *what;
 };
 extern const struct cli_extern cli_externs[];
-/** cli_extern_run() - become that program with @argv, from the verb on; returns when there is none */
+/** cli_extern_run() - become that program with @argv, from the verb on; returns when there is none
+ */
 enum cli_exit cli_extern_run(const struct cli_extern *e, char **argv);
 
 /* print.c */
