@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 1
 # the verbs use NVMe-oF's own port and those behind it.
 FIRST="build unit asan tsan"
 LANE_A="functional-uring functional-epoll functional-asan"
-LANE_B="install format scripts layers security guest"
+LANE_B="install format scripts layers security guest crash fuzz"
 PARTS="$FIRST $LANE_A $LANE_B"
 LOGS=build/check
 PYTEST=(/usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=10)
