@@ -31,6 +31,21 @@ def pytest_configure(config):
         "markers", "target_options(*options): command line of the target that a test starts")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        item.failed = True
+
+
+@pytest.fixture
+def tmp_path(request, tmp_path):
+    """pytest's own, kept only where there is something to look at: images add up to a full disk."""
+    yield tmp_path
+    if not getattr(request.node, "failed", False):
+        shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 def wait_until(condition, what, seconds=PATIENCE):
     """Poll until condition() is true; its value is returned."""
     end = time.monotonic() + seconds

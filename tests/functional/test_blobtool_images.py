@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from blobtool import DAMAGED, OK, Tool, same_bytes
+from blobtool import DAMAGED, OK, Tool, copy, same_bytes
 from lvol_target import unpack
 
 # SPDK counts too few free clusters after the recovery of these (it says so itself one load later).
@@ -164,7 +164,7 @@ def test_check_names_the_damage(tool, image, name):
 @pytest.mark.parametrize("name", DAMAGES)
 def test_repair_and_undo(tool, image, name, tmp_path):
     image = image(name)
-    shutil.copyfile(image.path, tmp_path / "before")
+    copy(image.path, tmp_path / "before")
     options = ["--allow", "version"] if name == "z5_version4" else []
     # Without consent nothing happens.
     tool.run("repair", image.path, *options, code=3)
@@ -197,6 +197,6 @@ def test_repair_gives_the_whole_store_back(tool, image, name):
 
 def test_repair_has_nothing_to_do(tool, image, tmp_path):
     image = image("b1_thick_thin_512")
-    shutil.copyfile(image.path, tmp_path / "before")
+    copy(image.path, tmp_path / "before")
     assert "nothing to repair" in tool.run("repair", "--yes", image.path, code=OK).stdout
     assert same_bytes(image.path, tmp_path / "before")

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """cyborg-spdk-blob check and repair, one kind of damage after the other, and undo."""
 
-import shutil
 import struct
 
 import pytest
 
 from blobtool import (DAMAGED, EXTENTS, FLAGS, INTERNAL, MIB, REFUSED, ROOT_ID, TABLE, USAGE, XATTR,
-                      Disk, Tool, content, same_bytes)
+                      Disk, Tool, content, copy, same_bytes)
 
 EMPTY = bytes(4096)
 
@@ -36,7 +35,7 @@ class Repair:
     def __init__(self, tool, image):
         self.tool, self.image = tool, image
         self.before = image.with_name("before")
-        shutil.copyfile(image, self.before)
+        copy(image, self.before)
 
     def run(self, *options, left=()):
         self.tool.run("repair", *options, self.image, code=REFUSED)
@@ -45,10 +44,10 @@ class Repair:
                              code=DAMAGED if left else 0)
         assert bad(self.tool.check(self.image, code=DAMAGED if left else 0)) == set(left)
         repaired = self.image.with_name("repaired")
-        shutil.copyfile(self.image, repaired)
+        copy(self.image, repaired)
         self.tool.run("repair", "--undo", "undo", self.image)
         assert same_bytes(self.image, self.before)
-        shutil.copyfile(repaired, self.image)
+        copy(repaired, self.image)
         return done.stdout
 
     def stuck(self, word, *options):
@@ -489,10 +488,10 @@ def test_undo_of_a_repair_that_was_interrupted(tool, image):
     disk.flip(1, 100)
     disk.flip(3, 100)
     damaged = image.with_name("damaged")
-    shutil.copyfile(image, damaged)
+    copy(image, damaged)
     tool.run("repair", "--yes", "--save", "undo", image)
     first, clean = disk.read(1), bytearray(Disk(damaged).read(None))
-    shutil.copyfile(damaged, image)
+    copy(damaged, image)
     disk.write(1, first)
     struct.pack_into("<I", clean, 16, 0)
     disk.write(None, clean)

@@ -8,7 +8,6 @@ CYBORG_SPDK_REAL_RPC  command that is SPDK's rpc.py
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 
@@ -164,7 +163,7 @@ def test_back_and_forth(target_factory, tmp_path, spdk):
                 lvols.delete(f"lvs0/s{turn - 1}{name[1:]}")
             before = facts(lvols)
             target.stop(signal.SIGKILL)
-            shutil.copyfile(path, tmp_path / f"{name}.img")
+            copy(path, tmp_path / f"{name}.img")
             if target is not real:
                 target.remove()
 

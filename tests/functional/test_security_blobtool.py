@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from blobtool import (DAMAGED, EXTENTS, FLAGS, INTERNAL, MIB, NOT_FOUND, OK, PAGE, REFUSED, ROOT_ID,
-                      TABLE, USAGE, XATTR, Disk, Tool, content)
+                      TABLE, USAGE, XATTR, Disk, Tool, content, copy)
 
 EDGES32 = [0, 1, 2, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff]
 EDGES64 = [0, 1, ROOT_ID - 1, ROOT_ID, ROOT_ID + 1, 1 << 63, (1 << 64) - 2, (1 << 64) - 1]
@@ -40,7 +40,7 @@ def poke_all(tool, image, changes):
     """Each change alone, then what looks and what writes."""
     spoilt = image.with_name("spoilt")
     for index, offset, value in changes:
-        shutil.copyfile(image, spoilt)
+        copy(image, spoilt)
         Disk(spoilt).poke(index, offset, value)
         done = tool.run("check", spoilt, code=None)
         assert done.returncode in ANSWERS, (index, offset, value, done)
@@ -107,7 +107,7 @@ def test_security_parents(tool, image, word, value):
         at, _ = disk.find(1, FLAGS)
         struct.pack_into("<Q", page, at, flags)
         spoilt = image.with_name("spoilt")
-        shutil.copyfile(image, spoilt)
+        copy(image, spoilt)
         Disk(spoilt).write(1, page)
         for words in (["check"], ["inspect"], ["map"], ["repair", "--yes", "--allow", "detach"]):
             assert tool.run(*words, spoilt, code=None).returncode in ANSWERS
