@@ -45,7 +45,9 @@ void bdev_aio_options_init(struct bdev_uring_options *options);
  *
  * Return: 0, or with @err filled: what open(2) says; -EISDIR; -EINVAL for what is neither file nor
  * block device, for a block size that is wrong or does not fit, for less than one block; -EBUSY
- * when another bdev or another program uses it; -EOPNOTSUPP for nowait; -EEXIST, -ENOMEM.
+ * when another bdev uses it; -EAGAIN when another program does: of one that was just killed the
+ * kernel's io_uring lets go some milliseconds later, so asking again pays; -EOPNOTSUPP for nowait;
+ * -EEXIST, -ENOMEM.
  */
 int bdev_uring_create(const struct bdev_uring_options *options, struct bdev **bdev,
 		      struct error *err);

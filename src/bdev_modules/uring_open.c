@@ -72,13 +72,16 @@ static int refuse_open(const struct uring_bdev *u, int code, struct error *err)
 {
 	const char *how = u->bdev.read_only ? "reading" : "reading and writing";
 	const char *advice = "";
+	int result = code;
 
-	if (code == -EBUSY)
+	if (code == -EBUSY) {
 		advice = ": it is mounted, or part of RAID or LVM, or open for exclusive use "
 			 "elsewhere";
-	else if (code == -EROFS || (code == -EACCES && !u->bdev.read_only))
+		result = -EAGAIN;
+	}
+	if (code == -EROFS || (code == -EACCES && !u->bdev.read_only))
 		advice = ": ask for readonly, or make it writable for this user";
-	return error_set(err, code, "\"%s\" cannot be opened for %s: %s%s", u->filename, how,
+	return error_set(err, result, "\"%s\" cannot be opened for %s: %s%s", u->filename, how,
 			 error_errno_text(code), advice);
 }
 
@@ -107,7 +110,7 @@ static int lock_file(const struct uring_bdev *u, struct error *err)
 	if (u->is_block || fcntl(u->fd, F_OFD_SETLK, &range) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return error_set(err, -EBUSY,
+		return error_set(err, -EAGAIN,
 				 "\"%s\" is locked by another program, which may write to it "
 				 "(lslocks(8) shows which): stop that first",
 				 u->filename);

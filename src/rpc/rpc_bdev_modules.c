@@ -10,6 +10,7 @@
 #include "bdev_modules/null.h"
 #include "bdev_modules/uring.h"
 #include "rpc/areas.h"
+#include "rpc/retry.h"
 
 static void created(struct rpc_request *req, int result, int code, const struct bdev *bdev,
 		    const struct error *err)
@@ -164,14 +165,32 @@ static void uring_create_defaults(void *params)
 	bdev_uring_options_init(params);
 }
 
-/* SPDK answers every failure with its code of internal errors. */
-static void uring_create(struct rpc_request *req, void *params)
+typedef int create_fn(const struct bdev_uring_options *options, struct bdev **bdev,
+		      struct error *err);
+
+/* @code: of a failure's answer; 0: the errno. */
+static void create_on_file(struct rpc_retry *r, create_fn *create, int code)
 {
 	struct error err = ERROR_INIT;
 	struct bdev *bdev = NULL;
-	int rc = bdev_uring_create(params, &bdev, &err);
+	int rc = create(r->params, &bdev, &err);
 
-	created(req, rc, RPC_INTERNAL_ERROR, bdev, &err);
+	if (rc == -EAGAIN && rpc_retry_later(r))
+		return;
+	if (rc == -EAGAIN)
+		rc = err.code = -EBUSY;
+	created(r->req, rc, code, bdev, &err);
+}
+
+/* SPDK answers every failure with its code of internal errors. */
+static void uring_attempt(struct rpc_retry *r)
+{
+	create_on_file(r, bdev_uring_create, RPC_INTERNAL_ERROR);
+}
+
+static void uring_create(struct rpc_request *req, void *params)
+{
+	rpc_retry_start(req, params, uring_attempt);
 }
 
 static void uring_delete(struct rpc_request *req, void *params)
@@ -202,13 +221,14 @@ static void aio_create_defaults(void *params)
 	bdev_aio_options_init(params);
 }
 
+static void aio_attempt(struct rpc_retry *r)
+{
+	create_on_file(r, bdev_aio_create, 0);
+}
+
 static void aio_create(struct rpc_request *req, void *params)
 {
-	struct error err = ERROR_INIT;
-	struct bdev *bdev = NULL;
-	int rc = bdev_aio_create(params, &bdev, &err);
-
-	created(req, rc, 0, bdev, &err);
+	rpc_retry_start(req, params, aio_attempt);
 }
 
 static void aio_delete(struct rpc_request *req, void *params)

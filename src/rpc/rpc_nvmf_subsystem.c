@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "rpc/retry.h"
 #include "rpc/rpc_nvmf.h"
 
 /* --- subsystems ------------------------------------------------------------------------------- */
@@ -229,15 +230,29 @@ static const struct rpc_param add_listener_params[] = {
 	RPC_END,
 };
 
+static void listener_added(void *arg, int result, const struct error *err)
+{
+	struct rpc_retry *r = arg;
+
+	if (result != -EADDRINUSE || !rpc_retry_later(r))
+		rpc_nvmf_done_params(r->req, result, err);
+}
+
+static void listener_attempt(struct rpc_retry *r)
+{
+	struct listener *p = r->params;
+	struct nvmf_subsystem *s = find(r->req, &p->of);
+
+	if (s)
+		nvmf_subsystem_add_listener(s, &p->address, listener_added, r);
+}
+
 static void add_listener(struct rpc_request *req, void *params)
 {
 	struct listener *p = params;
-	struct nvmf_subsystem *s = find(req, &p->of);
 
-	if (!s)
-		return;
 	p->address.ana_state = ana_states[p->ana_state];
-	nvmf_subsystem_add_listener(s, &p->address, rpc_nvmf_done_params, req);
+	rpc_retry_start(req, p, listener_attempt);
 }
 
 static const struct rpc_param remove_listener_params[] = {

@@ -460,7 +460,7 @@ static void test_locked_by_another_program(void **state)
 
 	(void)state;
 	assert_int_equal(fcntl(fd, F_OFD_SETLK, &range), 0);
-	refused(&c, -EBUSY, "locked by another program");
+	refused(&c, -EAGAIN, "locked by another program");
 	close(fd);
 	d = disk_open(c);
 	fd = open(file, O_RDWR);
