@@ -156,6 +156,14 @@ CYBORG_SPDK_API int cyborg_spdk_uninstall(struct cyborg_spdk *h, const char *req
  * nothing.
  */
 CYBORG_SPDK_API int cyborg_spdk_status(struct cyborg_spdk *h, const char *request, char **answer);
+/**
+ * cyborg_spdk_recover() - complete or undo interrupted verbs, start targets that are down, bring
+ * back every attachment as recorded
+ *
+ * Request: "id" (default: all). The answer has "health" as status has, and of each accelerator an
+ * "outcome": "ok" (it was as recorded), "restored", or "failed" with a "reason".
+ */
+CYBORG_SPDK_API int cyborg_spdk_recover(struct cyborg_spdk *h, const char *request, char **answer);
 
 #ifdef __cplusplus
 }

@@ -26,7 +26,7 @@ enum cli_exit {
 	CLI_EXIT_TARGET = 5,	  /* the target or the data path does not do as it should */
 	CLI_EXIT_LOCKED = 6,	  /* another process works in the state directory */
 	CLI_EXIT_ROLLED_BACK = 7, /* it failed, and all is as it was */
-	CLI_EXIT_UNHEALTHY = 8,	  /* status: something is degraded or down */
+	CLI_EXIT_UNHEALTHY = 8,	  /* status, recover: something is degraded or down */
 };
 
 /** cli_exit_of() - the exit code for what a library call returned */
@@ -88,6 +88,7 @@ void print_detach(const json_t *answer);
 void print_update(const json_t *answer);
 void print_uninstall(const json_t *answer);
 void print_status(const json_t *answer);
+void print_recover(const json_t *answer);
 /** print_steps() - of --dry-run */
 void print_steps(const json_t *answer);
 

@@ -97,11 +97,12 @@ static enum cli_exit show(const struct cli_verb *v, const struct cli_args *a, co
 
 	if (a->json)
 		puts(text);
-	else if (a->dry_run)
+	else if (a->dry_run && v->call != cyborg_spdk_recover)
 		print_steps(answer);
 	else
 		v->print(answer);
-	if (v->call == cyborg_spdk_status && health && strcmp(health, "ok") != 0)
+	if ((v->call == cyborg_spdk_status || v->call == cyborg_spdk_recover) && health &&
+	    strcmp(health, "ok") != 0)
 		code = CLI_EXIT_UNHEALTHY;
 	json_decref(answer);
 	return fflush(stdout) == 0 ? code : CLI_EXIT_FAILURE;

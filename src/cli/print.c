@@ -268,3 +268,19 @@ void print_status(const json_t *answer)
 		printf("! %s of %s was interrupted: the next verb completes or undoes it\n",
 		       text(interrupted, "verb"), text(interrupted, "object"));
 }
+
+void print_recover(const json_t *answer)
+{
+	json_t *list = json_object_get(answer, "accelerators"), *a;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		printf("no accelerator is installed (state directory %s)\n",
+		       text(answer, "state_dir"));
+	json_array_foreach (list, i, a) {
+		const char *reason = json_string_value(json_object_get(a, "reason"));
+
+		printf("%s: %s%s%s\n", text(a, "id"), text(a, "outcome"), reason ? ": " : "",
+		       reason ? reason : "");
+	}
+}

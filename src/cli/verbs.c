@@ -114,6 +114,11 @@ const struct cli_verb cli_verbs[] = {
 	{ "status", NULL, "[ID]", "show the health of each piece, and what is not as recorded",
 	  "Changes nothing. The exit code is 8 when something is degraded or down.", "", take_id,
 	  cyborg_spdk_status, print_status },
+	{ "recover", NULL, "[ID]", "bring back what is not as recorded",
+	  "Completes or undoes interrupted verbs, starts targets that are down, and brings back "
+	  "every\n"
+	  "attachment. The exit code is 8 when something could not be brought back.",
+	  "", take_id, cyborg_spdk_recover, print_recover },
 	{ 0 },
 };
 

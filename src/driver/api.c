@@ -117,6 +117,11 @@ int cyborg_spdk_status(struct cyborg_spdk *h, const char *request, char **answer
 	return call(h, verb_status, NULL, request, answer);
 }
 
+int cyborg_spdk_recover(struct cyborg_spdk *h, const char *request, char **answer)
+{
+	return call(h, verb_recover, NULL, request, answer);
+}
+
 int cyborg_spdk_install(struct cyborg_spdk *h, const char *request, char **answer)
 {
 	return call(h, NULL, &verb_install, request, answer);

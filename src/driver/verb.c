@@ -211,17 +211,16 @@ static int act(struct verb_run *v, struct error *err)
 	return rc;
 }
 
-static int begin(struct driver *d, const struct verb *verb, bool dry_run, int *lock,
-		 struct error *err)
+int verb_begin(struct driver *d, const char *name, bool dry_run, int *lock, struct error *err)
 {
 	int rc;
 
 	*lock = -1;
-	driver_begin(d, verb->name);
+	driver_begin(d, name);
 	rc = driver_state(d, dry_run ? DRIVER_STATE_TRY : DRIVER_STATE_CHANGE, err);
 	if (rc < 0 || dry_run)
 		return rc;
-	rc = state_lock(d->dir, verb->name, d->lock_wait_ns, err);
+	rc = state_lock(d->dir, name, d->lock_wait_ns, err);
 	if (rc < 0)
 		return rc;
 	*lock = rc;
@@ -237,7 +236,7 @@ int verb_call(struct driver *d, const struct verb *verb, const json_t *request, 
 
 	*answer = NULL;
 	if (rc == 0)
-		rc = begin(d, verb, dry_run, &lock, err);
+		rc = verb_begin(d, verb->name, dry_run, &lock, err);
 	if (rc == 0) {
 		v->d = d;
 		v->verb = verb;

@@ -65,6 +65,13 @@ int verb_call(struct driver *d, const struct verb *verb, const json_t *request, 
 	      struct error *err);
 
 /**
+ * verb_begin() - take the lock and complete or undo what was interrupted
+ * @dry_run: neither; a trial state when there is none
+ * @lock: to be closed by the caller after driver_end(); -1 when there is none, also after a failure
+ */
+int verb_begin(struct driver *d, const char *name, bool dry_run, int *lock, struct error *err);
+
+/**
  * verb_done_before() - the journal has this verb on @object as done: take its argument over
  *
  * Return: 0 and @v->already set; -ENOENT when it has not.
@@ -80,6 +87,17 @@ bool verb_is_existing(const struct verb_run *v);
 int verb_discover(struct driver *d, const json_t *request, json_t **answer, struct error *err);
 int verb_list(struct driver *d, const json_t *request, json_t **answer, struct error *err);
 int verb_status(struct driver *d, const json_t *request, json_t **answer, struct error *err);
+/**
+ * status_of() - what status says of one accelerator, new reference
+ * @health: "ok", "degraded", "down"
+ */
+json_t *status_of(struct driver *d, const struct accelerator *a, const char **health,
+		  struct error *err);
+/** status_worse() - the worse of two words for health */
+const char *status_worse(const char *a, const char *b);
+
+/** verb_recover() - completes interrupted verbs and makes true what is recorded */
+int verb_recover(struct driver *d, const json_t *request, json_t **answer, struct error *err);
 
 /** load_accelerator() - the recorded one; -ENOENT with words that name those that are there */
 int load_accelerator(struct driver *d, const char *id, struct accelerator *out, struct error *err);

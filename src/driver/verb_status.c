@@ -93,8 +93,8 @@ static const char *check_target(struct driver *d, const struct accelerator *a,
 	return health;
 }
 
-static json_t *status_of(struct driver *d, const struct accelerator *a, const char **health,
-			 struct error *err)
+json_t *status_of(struct driver *d, const struct accelerator *a, const char **health,
+		  struct error *err)
 {
 	json_t *o = accelerator_json(a), *drift = json_array(), *attached = json_array();
 	struct attachment *list;
@@ -113,7 +113,7 @@ static json_t *status_of(struct driver *d, const struct accelerator *a, const ch
 	return o;
 }
 
-static const char *worse(const char *a, const char *b)
+const char *status_worse(const char *a, const char *b)
 {
 	static const char *const order[] = { "down", "degraded", "ok" };
 
@@ -150,7 +150,7 @@ static int add_all(struct driver *d, const char *id, json_t *answer, struct erro
 			continue;
 		found = true;
 		json_array_append_new(list, status_of(d, &rows[i], &one, err));
-		health = worse(health, one);
+		health = status_worse(health, one);
 	}
 	free(rows);
 	json_object_set_new(answer, "health", json_string(health));

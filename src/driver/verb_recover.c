@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recover: complete or undo what was interrupted, start targets that are down, bring back what is
+ * recorded. One accelerator that cannot be brought back does not keep the others from it.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "driver/verb.h"
+
+static bool is_as_recorded(const char *health, const json_t *status)
+{
+	return !strcmp(health, "ok") && json_array_size(json_object_get(status, "drift")) == 0;
+}
+
+/* Why the attempt failed, and what of the node it may follow from. */
+static void tell_reason(const json_t *status, const struct error *err, char *out, size_t size)
+{
+	const char *drift = json_string_value(json_array_get(json_object_get(status, "drift"), 0));
+
+	snprintf(out, size, "%s%s%s", err->text, err->text[0] && drift ? "; " : "",
+		 drift ? drift : "");
+}
+
+/* @outcome: "ok", "restored", "failed", and of a trial "would be restored" */
+static const char *recover_accelerator(struct driver *d, const struct accelerator *a, bool dry_run,
+				       json_t *list)
+{
+	struct error err = ERROR_INIT;
+	const char *health, *outcome = "ok";
+	char why[2 * ERROR_TEXT_MAX] = "";
+	json_t *status = status_of(d, a, &health, NULL);
+	struct client *c;
+
+	if (!is_as_recorded(health, status) && dry_run) {
+		outcome = "would be restored";
+	} else if (!is_as_recorded(health, status)) {
+		if (target_ensure(d, a, &c, &err) == 0)
+			client_destroy(c);
+		json_decref(status);
+		status = status_of(d, a, &health, NULL);
+		outcome = is_as_recorded(health, status) ? "restored" : "failed";
+	}
+	if (strcmp(outcome, "ok") != 0 && strcmp(outcome, "restored") != 0)
+		tell_reason(status, &err, why, sizeof(why));
+	json_array_append_new(list,
+			      json_pack("{s:s, s:s, s:s, s:s*}", "id", a->id, "outcome", outcome,
+					"health", health, "reason", why[0] ? why : NULL));
+	json_decref(status);
+	return !strcmp(outcome, "failed") && !strcmp(health, "ok") ? "degraded" : health;
+}
+
+static int recover_all(struct driver *d, const char *id, bool dry_run, json_t *answer,
+		       struct error *err)
+{
+	struct accelerator *rows = NULL;
+	ssize_t n = state_accelerators(d->state, &rows, err);
+	const char *health = "ok";
+	json_t *list = json_array();
+
+	for (ssize_t i = 0; i < n; i++) {
+		if (id && strcmp(rows[i].id, id) != 0)
+			continue;
+		driver_step(d, rows[i].id, (unsigned int)i + 1, (unsigned int)n);
+		health = status_worse(health, recover_accelerator(d, &rows[i], dry_run, list));
+	}
+	free(rows);
+	json_object_set_new(answer, "health", json_string(health));
+	json_object_set_new(answer, "accelerators", list);
+	return n < 0 ? (int)n : 0;
+}
+
+int verb_recover(struct driver *d, const json_t *request, json_t **answer, struct error *err)
+{
+	static const char *const names[] = { "id", "dry_run", NULL };
+	const char *id = request_text(request, "id", err);
+	bool dry_run = request_flag(request, "dry_run", err);
+	int lock = -1, rc = err->code ? err->code : request_check(request, names, err);
+	struct accelerator *a = rc == 0 ? malloc(sizeof(*a)) : NULL;
+
+	*answer = json_pack("{s:s}", "state_dir", d->dir);
+	if (rc == 0)
+		rc = a ? verb_begin(d, "recover", dry_run, &lock, err)
+		       : error_set(err, -ENOMEM, "out of memory");
+	if (rc == 0 && id)
+		rc = load_accelerator(d, id, a, err);
+	if (rc == 0)
+		rc = recover_all(d, id, dry_run, *answer, err);
+	driver_end(d);
+	if (lock >= 0)
+		close(lock);
+	free(a);
+	if (rc < 0) {
+		json_decref(*answer);
+		*answer = NULL;
+	}
+	return rc;
+}

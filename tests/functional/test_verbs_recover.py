@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""recover: what is recorded is made true again, one accelerator after the other."""
+
+import json
+import os
+import signal
+
+from conftest import RpcClient, wait_until
+
+HOST = "nqn.2016-06.io.spdk:host1"
+
+
+def outcomes(answer):
+    return {a["id"]: a["outcome"] for a in answer["accelerators"]}
+
+
+def kill_both(cli, accelerator="a"):
+    pids = cli.pids(accelerator)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "their end")
+
+
+def test_nothing_is_installed(node):
+    assert node("recover") == {"state_dir": str(node.state), "health": "ok", "accelerators": []}
+
+
+def test_all_is_as_recorded(installed):
+    installed("attach", "vm1", "--host", HOST)
+    pids = installed.pids()
+    assert outcomes(installed("recover")) == {"a": "ok"}
+    assert installed.pids() == pids
+
+
+def test_target_and_supervisor_died(installed):
+    installed("attach", "vm1", "--host", HOST)
+    kill_both(installed)
+    assert installed.status()["health"] == "down"
+    told = installed.start("recover", "--dry-run", "--json")
+    assert told.returncode == 8
+    assert outcomes(json.loads(told.stdout)) == {"a": "would be restored"}
+    assert installed.status()["health"] == "down"
+    answer = installed("recover", "a")
+    assert outcomes(answer) == {"a": "restored"} and answer["health"] == "ok"
+    assert installed.status()["health"] == "ok"
+
+
+def test_subsystem_was_deleted(installed):
+    nqn = installed("attach", "vm1", "--host", HOST)["data"]["target_nqn"]
+    with RpcClient(installed.socket()) as rpc:
+        rpc.call("nvmf_delete_subsystem", nqn=nqn)
+    assert installed.status()["health"] == "degraded"
+    assert outcomes(installed("recover")) == {"a": "restored"}
+    assert installed.status()["health"] == "ok"
+
+
+def test_one_that_cannot_be_brought_back_keeps_no_other(installed):
+    installed("install", "b", "--memory", "8M")
+    kill_both(installed)
+    kill_both(installed, "b")
+    (installed.dir / "backing").rename(installed.dir / "elsewhere")
+    process = installed.start("recover", "--json")
+    answer = json.loads(process.stdout)
+    assert process.returncode == 8 and answer["health"] == "down"
+    assert outcomes(answer) == {"a": "failed", "b": "restored"}
+    assert "backing" in answer["accelerators"][0]["reason"]
+    (installed.dir / "elsewhere").rename(installed.dir / "backing")
+    assert outcomes(installed("recover")) == {"a": "restored", "b": "ok"}
+
+
+def test_interrupted_verb_is_undone(installed):
+    installed.killed("attach:export", "attach", "vm1", "--host", HOST)
+    assert "interrupted" in installed.status()
+    assert outcomes(installed("recover")) == {"a": "ok"}
+    status = installed.status()
+    assert "interrupted" not in status and status["accelerators"][0]["attachments"] == []
+
+
+def test_unknown_accelerator(installed):
+    refusal = installed.refused("recover", "b")
+    assert refusal.code == 4 and "there are a" in refusal.message
