@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client's connection: requests out, answers in, each matched by its id.
+ * The client's connection: opened, written, read, broken, and opened again.
  *
  * Threading: as client.h.
  */
@@ -19,22 +19,9 @@
 #include "base/json.h"
 #include "driver/client_internal.h"
 
-#define ANSWER_VALUES_MAX (4 * 1000 * 1000)
+#define ANSWER_VALUES_MAX (2 * 1000 * 1000)
 #define ANSWER_DEPTH_MAX  100
 #define READ_SIZE	  (256 * 1024)
-
-static void call_end(struct client *c, struct call *call, const struct client_answer *answer)
-{
-	for (struct call **at = &c->calls; *at; at = &(*at)->next) {
-		if (*at == call) {
-			*at = call->next;
-			break;
-		}
-	}
-	loop_timer_cancel(c->loop, call->timer);
-	call->done(call->arg, answer);
-	free(call);
-}
 
 static void connection_close(struct client *c)
 {
@@ -46,117 +33,13 @@ static void connection_close(struct client *c)
 	free(c->out);
 	c->out = NULL;
 	c->out_len = c->out_at = c->out_room = 0;
+	c->late_count = 0;
 }
 
-/* Everything in flight ends the same way; callbacks may not call on a broken connection again. */
 void client_abort(struct client *c, int status, const char *text)
 {
-	struct client_answer answer = { .status = status, .message = text };
-
 	connection_close(c);
-	while (c->calls)
-		call_end(c, c->calls, &answer);
-}
-
-static struct call *call_find(struct client *c, uint64_t id)
-{
-	for (struct call *call = c->calls; call; call = call->next) {
-		if (call->id == id)
-			return call;
-	}
-	return NULL;
-}
-
-static void answer_error(struct client *c, struct call *call, const struct json_value *error)
-{
-	const struct json_value *code = json_member(error, "code");
-	const struct json_value *message = json_member(error, "message");
-	struct client_answer answer = { .status = -EREMOTEIO, .message = "no reason given" };
-
-	if (code)
-		json_get_i64(code, INT64_MIN, INT64_MAX, &answer.code);
-	if (message && message->kind == JSON_KIND_STRING)
-		answer.message = message->text;
-	if (answer.code == RPC_METHOD_NOT_FOUND)
-		answer.status = -ENOSYS;
-	call_end(c, call, &answer);
-}
-
-static void answer_result(struct client *c, struct call *call, const struct json_value *result)
-{
-	struct client_answer answer = { .result = json_to_jansson(result) };
-	json_t *hold = answer.result;
-
-	if (!hold) {
-		answer.status = -ENOMEM;
-		answer.message = error_errno_text(-ENOMEM);
-	}
-	call_end(c, call, &answer);
-	json_decref(hold);
-}
-
-/* Return: NULL, or what is wrong with the answer. */
-static const char *answer_take(struct client *c, const struct json_value *v)
-{
-	const struct json_value *id = json_member(v, "id");
-	const struct json_value *error = json_member(v, "error");
-	const struct json_value *result = json_member(v, "result");
-	struct call *call;
-	uint64_t n;
-
-	if (v->kind != JSON_KIND_OBJECT)
-		return "an answer that is no object";
-	if (!id || json_get_u64(id, UINT64_MAX, &n) != 0)
-		return "an answer without a usable id";
-	if (n == 0 || n >= c->next_id)
-		return "an answer to an id that was never sent";
-	if (!result == !error)
-		return "an answer with neither or both of result and error";
-	if (error && error->kind != JSON_KIND_OBJECT)
-		return "an error that is no object";
-	call = call_find(c, n);
-	if (!call)
-		return NULL; /* its time was over */
-	if (error)
-		answer_error(c, call, error);
-	else
-		answer_result(c, call, result);
-	return NULL;
-}
-
-static void answer_bad(struct client *c, int status, const char *what)
-{
-	char text[ERROR_TEXT_MAX];
-
-	snprintf(text, sizeof(text), "the target sent %s: connection given up", what);
-	client_abort(c, status, text);
-}
-
-static void bytes_take(struct client *c, const char *data, size_t len)
-{
-	struct error err = ERROR_INIT;
-	const char *wrong;
-	size_t taken;
-
-	while (len && c->fd >= 0) {
-		switch (json_reader_feed(c->reader, data, len, &taken, &err)) {
-		case JSON_FEED_MORE:
-			return;
-		case JSON_FEED_ERROR:
-			answer_bad(c, err.code == -EMSGSIZE ? -EMSGSIZE : -EBADMSG, err.text);
-			return;
-		case JSON_FEED_VALUE:
-			break;
-		}
-		wrong = answer_take(c, json_reader_value(c->reader));
-		if (wrong) {
-			answer_bad(c, -EBADMSG, wrong);
-			return;
-		}
-		json_reader_next(c->reader);
-		data += taken;
-		len -= taken;
-	}
+	client_end_all(c, status, text);
 }
 
 static void peer_closed(struct client *c)
@@ -182,7 +65,7 @@ static void read_some(struct client *c)
 	ssize_t n = recv(c->fd, c->in, READ_SIZE, 0);
 
 	if (n > 0)
-		bytes_take(c, c->in, (size_t)n);
+		client_take_bytes(c, c->in, (size_t)n);
 	else if (n == 0)
 		peer_closed(c);
 	else
@@ -241,45 +124,62 @@ static int socket_connect(const char *path, struct error *err)
 			 code == -EHOSTDOWN ? "nobody listens there" : error_errno_text(code));
 }
 
+int client_reopen(struct client *c, struct error *err)
+{
+	int fd = socket_connect(c->path, err);
+
+	if (fd < 0)
+		return fd;
+	c->watch = loop_watch(c->loop, fd, POLLIN, on_event, c);
+	if (!c->watch) {
+		close(fd);
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	c->fd = fd;
+	json_reader_next(c->reader);
+	return 0;
+}
+
 int client_connect(struct loop *l, const char *path, struct client **out, struct error *err)
 {
 	const struct json_limits limits = { CLIENT_ANSWER_MAX, ANSWER_VALUES_MAX,
 					    ANSWER_DEPTH_MAX };
-	int fd = socket_connect(path, err);
-	struct client *c;
+	struct client *c = calloc(1, sizeof(*c));
+	int rc;
 
 	*out = NULL;
-	if (fd < 0)
-		return fd;
-	c = calloc(1, sizeof(*c));
-	if (!c) {
-		close(fd);
+	if (!c)
 		return error_set(err, -ENOMEM, "out of memory");
-	}
-	c->loop = l;
-	c->fd = fd;
-	c->next_id = 1;
-	c->timeout_ns = 30 * NS_PER_SEC;
-	snprintf(c->path, sizeof(c->path), "%s", path);
-	c->in = malloc(READ_SIZE);
-	c->reader = json_reader_create(&limits);
-	c->watch = loop_watch(l, fd, POLLIN, on_event, c);
-	if (!c->in || !c->reader || !c->watch) {
+	*c = (struct client){ .loop = l,
+			      .fd = -1,
+			      .calls_end = &c->calls,
+			      .next_id = 1,
+			      .timeout_ns = 30 * NS_PER_SEC,
+			      .in = malloc(READ_SIZE),
+			      .reader = json_reader_create(&limits) };
+	if (!c->in || !c->reader)
+		rc = error_set(err, -ENOMEM, "out of memory");
+	else if (snprintf(c->path, sizeof(c->path), "%s", path) >= (int)sizeof(c->path))
+		rc = error_set(err, -EINVAL, "socket path %.100s... is too long", path);
+	else
+		rc = client_reopen(c, err);
+	if (rc < 0)
 		client_destroy(c);
-		return error_set(err, -ENOMEM, "out of memory");
-	}
-	*out = c;
-	return 0;
+	else
+		*out = c;
+	return rc;
 }
 
 void client_destroy(struct client *c)
 {
 	if (!c)
 		return;
-	client_abort(c, -ECANCELED, "the connection was given up");
+	do
+		client_abort(c, -ECANCELED, "the connection was given up");
+	while (c->calls);
 	if (c->reader)
 		json_reader_destroy(c->reader);
-	json_decref(c->methods);
+	dialect_fini(&c->dialect);
 	free(c->in);
 	free(c);
 }
@@ -301,6 +201,8 @@ void client_set_timeout(struct client *c, uint64_t ns)
 
 static int out_append(struct client *c, const char *text, size_t len)
 {
+	if (c->out_len - c->out_at + len > CLIENT_UNSENT_MAX)
+		return -ENOBUFS;
 	if (c->out_len + len > c->out_room) {
 		size_t room = (c->out_len + len) * 2;
 		char *more = realloc(c->out, room);
@@ -334,38 +236,85 @@ static int request_append(struct client *c, uint64_t id, const char *method, jso
 static void on_timeout(void *arg)
 {
 	struct call *call = arg;
+	struct client *c = call->client;
 	struct client_answer answer = { .status = -ETIMEDOUT,
 					.message = "no answer within the time allowed" };
 
 	call->timer = NULL;
-	call_end(call->client, call, &answer);
+	if (c->late_count == CLIENT_LATE_MAX) {
+		client_abort(c, -ETIMEDOUT, "the target owes too many answers: given up");
+		return;
+	}
+	c->late[c->late_count++] = call->id;
+	client_end_call(c, call, &answer);
 }
 
-/* A call on a broken connection ends from the loop too, never inside client_call(). */
-static void on_broken(void *arg)
+/* What is refused here ends from the loop too, never inside client_call(). */
+static void on_refused(void *arg)
 {
 	struct call *call = arg;
-	struct client_answer answer = { .status = -ECONNRESET,
-					.message = "the connection to the target is broken" };
+	struct client_answer answer = { .status = call->status, .message = call->message };
 
 	call->timer = NULL;
-	call_end(call->client, call, &answer);
+	client_end_call(call->client, call, &answer);
 }
 
-int client_send(struct client *c, const char *name, json_t *params, uint64_t timeout_ns,
-		client_done_fn done, void *arg)
+static struct call *call_create(struct client *c, const char *method, client_done_fn done,
+				void *arg)
 {
-	struct call *call = calloc(1, sizeof(*call));
-	bool broken = c->fd < 0;
+	size_t len = strlen(method) + 1;
+	struct call *call = calloc(1, sizeof(*call) + len);
+
+	if (!call)
+		return NULL;
+	call->client = c;
+	call->done = done;
+	call->arg = arg;
+	memcpy(call->method, method, len);
+	return call;
+}
+
+static void call_append(struct client *c, struct call *call)
+{
+	*c->calls_end = call;
+	c->calls_end = &call->next;
+}
+
+int client_refuse(struct client *c, int status, const char *message, client_done_fn done, void *arg)
+{
+	struct call *call = call_create(c, "", done, arg);
+
+	if (!call)
+		return -ENOMEM;
+	call->status = status;
+	call->message = strdup(message);
+	call->timer = call->message ? loop_timer(c->loop, 0, on_refused, call) : NULL;
+	if (!call->timer) {
+		free(call->message);
+		free(call);
+		return -ENOMEM;
+	}
+	call_append(c, call);
+	return 0;
+}
+
+int client_send(struct client *c, const char *method, const char *name, json_t *params,
+		uint64_t timeout_ns, client_done_fn done, void *arg)
+{
+	struct call *call;
 	int rc = -ENOMEM;
 
+	if (c->fd < 0) {
+		json_decref(params);
+		return client_refuse(c, -ECONNRESET, "the connection to the target is broken", done,
+				     arg);
+	}
+	call = call_create(c, method, done, arg);
 	if (call) {
-		*call = (struct call){ .client = c, .id = c->next_id, .done = done, .arg = arg };
-		call->timer = loop_timer(c->loop, broken ? 0 : clock_ns() + timeout_ns,
-					 broken ? on_broken : on_timeout, call);
-		rc = !call->timer ? -ENOMEM
-		     : broken	  ? 0
-				  : request_append(c, call->id, name, params);
+		call->id = c->next_id;
+		call->timer = loop_timer(c->loop, clock_ns() + timeout_ns, on_timeout, call);
+		if (call->timer)
+			rc = request_append(c, call->id, name, params);
 	}
 	json_decref(params);
 	if (rc < 0) {
@@ -375,9 +324,7 @@ int client_send(struct client *c, const char *name, json_t *params, uint64_t tim
 		return rc;
 	}
 	c->next_id++;
-	call->next = c->calls;
-	c->calls = call;
-	if (!broken)
-		loop_watch_events(c->watch, POLLIN | POLLOUT);
+	call_append(c, call);
+	loop_watch_events(c->watch, POLLIN | POLLOUT);
 	return 0;
 }

@@ -2,10 +2,25 @@
 /*
  * The target client: JSON-RPC 2.0 over a UNIX socket, asynchronous and pipelined, to any SPDK.
  *
- * Any number of calls may be in flight; answers come in any order. Method names are those of
- * SPDK 26.05; what a target calls otherwise is looked up in what its rpc_get_methods answers.
- * Bounds: an answer has at most 32 MiB. An answer that is no JSON-RPC, or that nobody asked for,
- * ends the connection: what such a peer says next cannot be trusted either.
+ * Any number of calls may be in flight; answers come in any order. Methods, parameters and answers
+ * are those of SPDK 26.05; what this target calls otherwise is turned by its dialect (dialect.h).
+ *
+ * What comes from a target may be anything. It is bounded and judged here, before anybody sees it:
+ *
+ * - An answer has at most 32 MiB (-EMSGSIZE), 2,000,000 values and a depth of 100 (-EMSGSIZE).
+ * - No JSON, no UTF-8, no object (a batch, too), an id that is no whole number, an id that was
+ * never sent or was answered before, both or none of result and error, an error that is no object:
+ *   -EBADMSG. So is a result of another kind than the method has, but that ends only its call.
+ * - All others of these end the connection, and every call in flight with the same status: what
+ * such a peer says next cannot be trusted either. It is not connected to again.
+ * - An error's code that is no 64-bit integer counts as 0, a message that is no text as none;
+ *   control characters of a message become spaces. Integers beyond 64 bits become reals. Of two
+ *   members with one name the first counts. White space between answers is skipped.
+ * - No answer in time: -ETIMEDOUT for that call; its answer, should it come yet, is dropped. A
+ * target that owes 256 such answers is given up (-ETIMEDOUT).
+ * - Closed or died, before an answer or within: -ECONNRESET for all calls in flight. Calls that are
+ *   waited for and only read are made again, once, over a new connection.
+ * - A target that takes no requests: 8 MiB wait, then client_call() returns -ENOBUFS.
  *
  * Threading: as loop.h.
  */
@@ -22,15 +37,19 @@
 #include "driver/loop.h"
 
 #define CLIENT_ANSWER_MAX (32 * 1024 * 1024)
+#define CLIENT_UNSENT_MAX (8 * 1024 * 1024)
+#define CLIENT_LATE_MAX	  256
 
 struct client;
+struct dialect;
 
 /**
  * struct client_answer - how a call ended
  * @result: of a successful call; borrowed, valid inside the callback
  * @status: 0; -EREMOTEIO: the target refused (@code, @message are its own); -ENOSYS: it has no
- *          such method; -ETIMEDOUT; -ECONNRESET: it closed or died before the answer; -EBADMSG,
- *          -EMSGSIZE: what came was no answer
+ *          such method; -ENOTSUP: its release does not know a parameter that matters; -ETIMEDOUT;
+ *          -ECONNRESET: it closed or died before the answer; -EBADMSG, -EMSGSIZE: what came was
+ *          no answer; -ECANCELED: client_destroy()
  * @message: for a person, always set when @status is not 0
  */
 struct client_answer {
@@ -49,7 +68,7 @@ typedef void (*client_done_fn)(void *arg, const struct client_answer *answer);
  * other errno of connect(2).
  */
 int client_connect(struct loop *l, const char *path, struct client **out, struct error *err);
-/** client_destroy() - calls in flight end with -ECANCELED */
+/** client_destroy() - calls in flight end with -ECANCELED; never from a callback of its calls */
 void client_destroy(struct client *c);
 bool client_is_connected(const struct client *c);
 /** client_path() - the socket's path */
@@ -61,7 +80,9 @@ const char *client_path(const struct client *c);
  * @params: stolen; NULL for none
  * @timeout_ns: from now to the answer; a late answer is dropped
  *
- * Return: 0, or -ENOMEM and @done is not called.
+ * Names and parameters are turned when client_learn() was done, and go as they are otherwise.
+ *
+ * Return: 0; or -ENOMEM or -ENOBUFS and @done is not called.
  */
 int client_call(struct client *c, const char *method, json_t *params, uint64_t timeout_ns,
 		client_done_fn done, void *arg);
@@ -84,25 +105,30 @@ struct client_request {
 	struct error err;
 };
 
-/** client_wait_all() - send all at once, wait for all; 0 or the first failing status */
+/**
+ * client_wait_all() - send all at once, wait for all
+ *
+ * Not more than 256 are in flight. When the connection breaks and all of @requests only read, it
+ * connects once more (for a second, as a supervised target comes back) and asks all again.
+ *
+ * Return: 0 or the first failing status.
+ */
 int client_wait_all(struct client *c, struct client_request *requests, size_t count,
 		    struct error *err);
 
-/** client_set_timeout() - of client_wait() and client_wait_all(); default 30 s */
+/** client_set_timeout() - of a whole client_wait() or client_wait_all(); default 30 s */
 void client_set_timeout(struct client *c, uint64_t ns);
 
-/** client_learn() - ask rpc_get_methods; client_wait() does it by itself when it was not done */
-int client_learn(struct client *c, struct error *err);
-/** client_has() - the target has @method under its new or an old name; after client_learn() */
-bool client_has(const struct client *c, const char *method);
-/** client_name() - the name under which this target has @method; NULL when it has not */
-const char *client_name(const struct client *c, const char *method);
-
 /**
- * client_old_names() - older names of a method, newest first
+ * client_learn() - ask for methods and version, in one round trip
  *
- * Return: an array that ends with NULL; empty for a method without older names.
+ * client_wait() does it by itself when it was not done.
  */
-const char *const *client_old_names(const char *method);
+int client_learn(struct client *c, struct error *err);
+/** client_dialect() - what client_learn() learnt; NULL before */
+const struct dialect *client_dialect(const struct client *c);
+/** client_has() - the target has @method under its new or an old name; false before client_learn()
+ */
+bool client_has(const struct client *c, const char *method);
 
 #endif

@@ -10,45 +10,73 @@
 #include <limits.h>
 
 #include "driver/client.h"
+#include "driver/dialect.h"
 
 #define RPC_METHOD_NOT_FOUND (-32601)
 #define CLIENT_BATCH_MAX     256 /* in flight at once from client_wait_all() */
 
 struct json_reader;
 
+/**
+ * struct call - a request in flight
+ * @method: as of 26.05, for its answer
+ * @status, @message: how it ends without being sent; @message is given back with it
+ */
 struct call {
 	struct client *client;
 	uint64_t id;
 	client_done_fn done;
 	void *arg;
 	struct loop_timer *timer;
+	int status;
+	char *message;
 	struct call *next;
+	char method[];
 };
 
 /**
  * struct client - see client.h
+ * @fd: -1 when the connection is broken
+ * @calls: in flight, oldest first
+ * @late: ids of calls that timed out and may be answered yet
  * @out: requests not sent yet: [@out_at, @out_len)
- * @methods: object whose keys are the target's methods; NULL before client_learn()
+ * @distrusted: what it said made no sense
+ * @learnt: @dialect is filled
  */
 struct client {
 	struct loop *loop;
 	struct loop_watch *watch;
-	int fd; /* -1: broken */
+	int fd;
 	struct json_reader *reader;
-	struct call *calls;
+	struct call *calls, **calls_end;
 	uint64_t next_id;
+	uint64_t late[CLIENT_LATE_MAX];
+	size_t late_count;
 	char *in;
 	char *out;
 	size_t out_at, out_len, out_room;
 	uint64_t timeout_ns;
-	json_t *methods;
+	bool distrusted, learnt;
+	struct dialect dialect;
 	char path[PATH_MAX];
 };
 
-/** client_send() - client_call() with the name as it goes over the wire */
-int client_send(struct client *c, const char *name, json_t *params, uint64_t timeout_ns,
-		client_done_fn done, void *arg);
+/** client_send() - client_call() with the name and the parameters as they go over the wire */
+int client_send(struct client *c, const char *method, const char *name, json_t *params,
+		uint64_t timeout_ns, client_done_fn done, void *arg);
+/** client_refuse() - a call that ends by itself, later; 0 or -ENOMEM */
+int client_refuse(struct client *c, int status, const char *message, client_done_fn done,
+		  void *arg);
 /** client_abort() - close the connection; all calls in flight end with @status */
 void client_abort(struct client *c, int status, const char *text);
+/** client_reopen() - connect again after the connection broke; 0 or as client_connect() */
+int client_reopen(struct client *c, struct error *err);
+
+/** client_take_bytes() - judge what came, end calls */
+void client_take_bytes(struct client *c, const char *data, size_t len);
+/** client_end_call() - out of the list, its callback, gone */
+void client_end_call(struct client *c, struct call *call, const struct client_answer *answer);
+/** client_end_all() - the same for all in flight */
+void client_end_all(struct client *c, int status, const char *text);
 
 #endif

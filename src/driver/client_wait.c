@@ -1,75 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls by their name of today, and calls that are waited for.
+ * Calls in the target's dialect, and calls that are waited for.
  *
  * Threading: as client.h.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "driver/client_internal.h"
 
-/* Names that SPDK changed in 19.10 and later, of the methods that the driver calls. */
-static const struct {
-	const char *name;
-	const char *older[3];
-} renamed[] = {
-	{ "rpc_get_methods", { "get_rpc_methods" } },
-	{ "spdk_get_version", { "get_spdk_version" } },
-	{ "spdk_kill_instance", { "kill_instance" } },
-	{ "framework_get_subsystems", { "get_subsystems" } },
-	{ "framework_get_config", { "get_subsystem_config" } },
-	{ "framework_wait_init", { "wait_subsystem_init" } },
-	{ "bdev_get_bdevs", { "get_bdevs" } },
-	{ "bdev_malloc_create", { "construct_malloc_bdev" } },
-	{ "bdev_malloc_delete", { "delete_malloc_bdev", "delete_bdev" } },
-	{ "bdev_aio_create", { "construct_aio_bdev" } },
-	{ "bdev_aio_delete", { "delete_aio_bdev", "delete_bdev" } },
-	{ "bdev_rbd_create", { "construct_rbd_bdev" } },
-	{ "nvmf_get_subsystems", { "get_nvmf_subsystems" } },
-	{ "nvmf_get_transports", { "get_nvmf_transports" } },
-	{ "nvmf_create_subsystem", { "nvmf_subsystem_create", "construct_nvmf_subsystem" } },
-	{ "nvmf_delete_subsystem", { "delete_nvmf_subsystem" } },
-	{ "vhost_create_blk_controller", { "construct_vhost_blk_controller" } },
-	{ "vhost_get_controllers", { "get_vhost_controllers" } },
-};
+#define REOPEN_NS	(1 * NS_PER_SEC)
+#define REOPEN_PAUSE_NS (20 * NS_PER_MSEC)
 
-const char *const *client_old_names(const char *method)
+const struct dialect *client_dialect(const struct client *c)
 {
-	static const char *const none[] = { NULL };
-
-	for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++) {
-		if (!strcmp(renamed[i].name, method))
-			return renamed[i].older;
-	}
-	return none;
-}
-
-const char *client_name(const struct client *c, const char *method)
-{
-	const char *const *old = client_old_names(method);
-
-	if (!c->methods || json_object_get(c->methods, method))
-		return method;
-	for (; *old; old++) {
-		if (json_object_get(c->methods, *old))
-			return *old;
-	}
-	return NULL;
+	return c->learnt ? &c->dialect : NULL;
 }
 
 bool client_has(const struct client *c, const char *method)
 {
-	return c->methods && client_name(c, method);
+	return c->learnt && dialect_name(&c->dialect, method);
 }
 
 int client_call(struct client *c, const char *method, json_t *params, uint64_t timeout_ns,
 		client_done_fn done, void *arg)
 {
-	const char *name = client_name(c, method);
+	struct error err = ERROR_INIT;
+	const char *name = method;
+	int rc = 0;
 
-	/* Unknown here means unknown there: the target's own answer says so best. */
-	return client_send(c, name ? name : method, params, timeout_ns, done, arg);
+	if (c->learnt)
+		rc = dialect_request(&c->dialect, method, params, &name, &err);
+	if (rc == 0)
+		return client_send(c, method, name, params, timeout_ns, done, arg);
+	json_decref(params);
+	return client_refuse(c, rc, err.text, done, arg);
 }
 
 /**
@@ -94,7 +60,8 @@ static void on_answer(void *arg, const struct client_answer *answer)
 
 	r->status = answer->status;
 	r->result = answer->status ? NULL : json_incref(answer->result);
-	if (answer->status == -EREMOTEIO || answer->status == -ENOSYS)
+	r->err = (struct error)ERROR_INIT;
+	if (answer->status == -EREMOTEIO || answer->code)
 		error_set(&r->err, answer->status, "target %s refused %s: %s (code %lld)",
 			  slot->client->path, r->method, answer->message, (long long)answer->code);
 	else if (answer->status)
@@ -103,24 +70,49 @@ static void on_answer(void *arg, const struct client_answer *answer)
 	slot->waiting->done = --slot->waiting->left == 0;
 }
 
-static int wait_all(struct client *c, struct client_request *requests, struct wait_slot *slots,
-		    size_t count, bool translate)
+static uint64_t time_left(uint64_t until)
 {
+	uint64_t now = clock_ns();
+
+	return until > now ? until - now : 0;
+}
+
+/* What may be asked again keeps its parameters; a dialect changes those that it is given. */
+static json_t *params_of(struct client_request *r, bool keep)
+{
+	json_t *params = r->params;
+
+	if (keep)
+		return json_deep_copy(params);
+	r->params = NULL;
+	return params;
+}
+
+static int send_one(struct client *c, struct client_request *r, struct wait_slot *slot,
+		    uint64_t until, bool keep)
+{
+	json_t *params = params_of(r, keep);
+
+	if (!params && r->params)
+		return -ENOMEM;
+	return client_call(c, r->method, params, time_left(until), on_answer, slot);
+}
+
+static int wait_batch(struct client *c, struct client_request *requests, size_t count,
+		      uint64_t until, bool keep)
+{
+	struct wait_slot slots[CLIENT_BATCH_MAX];
 	struct waiting w = { .left = count };
-	int rc = 0;
+	int rc;
 
 	for (size_t i = 0; i < count; i++) {
 		struct client_request *r = &requests[i];
-		json_t *params = r->params;
 
-		r->params = NULL;
 		slots[i] = (struct wait_slot){ &w, c, r };
-		r->status = translate ? client_call(c, r->method, params, c->timeout_ns, on_answer,
-						    &slots[i])
-				      : client_send(c, r->method, params, c->timeout_ns, on_answer,
-						    &slots[i]);
+		r->status = send_one(c, r, &slots[i], until, keep);
 		if (r->status < 0) {
-			error_set(&r->err, r->status, "%s: out of memory", r->method);
+			error_set(&r->err, r->status, "target %s, %s: %s", c->path, r->method,
+				  error_errno_text(r->status));
 			w.done = --w.left == 0;
 		}
 	}
@@ -131,25 +123,132 @@ static int wait_all(struct client *c, struct client_request *requests, struct wa
 	return rc;
 }
 
-int client_wait_all(struct client *c, struct client_request *requests, size_t count,
-		    struct error *err)
+static int first_failure(const struct client_request *requests, size_t count, struct error *err)
 {
-	struct wait_slot slots[CLIENT_BATCH_MAX];
-	int rc = c->methods ? 0 : client_learn(c, err);
+	for (size_t i = 0; i < count; i++) {
+		if (requests[i].status == 0)
+			continue;
+		if (err)
+			*err = requests[i].err;
+		return requests[i].status;
+	}
+	return 0;
+}
+
+/* Under their names as they are: who does not know the names yet asks for them. */
+static int ask_both(struct client *c, const char *methods, const char *version,
+		    struct client_request r[2], uint64_t until)
+{
+	r[0] = (struct client_request){ .method = methods };
+	r[1] = (struct client_request){ .method = version };
+	return wait_batch(c, r, 2, until, false);
+}
+
+static int learn(struct client *c, uint64_t until, struct error *err)
+{
+	struct client_request r[2];
+	int rc;
+
+	dialect_fini(&c->dialect);
+	c->learnt = false;
+	rc = ask_both(c, "rpc_get_methods", "spdk_get_version", r, until);
+	if (rc == 0 && r[0].status == -ENOSYS) {
+		json_decref(r[1].result);
+		rc = ask_both(c, "get_rpc_methods", "get_spdk_version", r, until);
+	}
+	if (rc == 0)
+		rc = first_failure(r, 1, err);
+	else
+		error_set(err, rc, "target %s: %s", c->path, error_errno_text(rc));
+	if (rc == 0) {
+		rc = dialect_learn(&c->dialect, r[0].result, r[1].result, err);
+		if (rc < 0)
+			error_prefix(err, "target %s: ", c->path);
+	}
+	c->learnt = rc == 0;
+	json_decref(r[0].result);
+	json_decref(r[1].result);
+	return rc;
+}
+
+int client_learn(struct client *c, struct error *err)
+{
+	return c->learnt ? 0 : learn(c, clock_ns() + c->timeout_ns, err);
+}
+
+static int ask_all(struct client *c, struct client_request *requests, size_t count, uint64_t until,
+		   bool keep, struct error *err)
+{
+	int rc = c->learnt ? 0 : learn(c, until, err);
 
 	for (size_t at = 0; rc == 0 && at < count; at += CLIENT_BATCH_MAX) {
 		size_t n = count - at < CLIENT_BATCH_MAX ? count - at : CLIENT_BATCH_MAX;
 
-		rc = wait_all(c, requests + at, slots, n, true);
+		rc = wait_batch(c, requests + at, n, until, keep);
+		if (rc < 0)
+			error_set(err, rc, "target %s: %s", c->path, error_errno_text(rc));
+	}
+	return rc < 0 ? rc : first_failure(requests, count, err);
+}
+
+static bool all_read(const struct client_request *requests, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!dialect_is_read(requests[i].method))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Who answers now may be a target that has just been started, or another release: it is learnt
+ * anew, and has to be initialised before what it shows means anything.
+ */
+static int reopen(struct client *c, uint64_t until)
+{
+	uint64_t start = clock_ns();
+	struct client_request init = { .method = "framework_wait_init" };
+	int rc = client_reopen(c, NULL);
+
+	while (rc == -EHOSTDOWN && clock_ns() - start < REOPEN_NS && time_left(until)) {
+		rc = loop_sleep(c->loop, REOPEN_PAUSE_NS);
+		if (rc == 0)
+			rc = client_reopen(c, NULL);
+	}
+	if (rc == 0)
+		rc = learn(c, until, NULL);
+	if (rc == 0 && client_has(c, init.method)) {
+		rc = ask_all(c, &init, 1, until, false, NULL);
+		json_decref(init.result);
+	}
+	return rc;
+}
+
+static void forget_results(struct client_request *requests, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		json_decref(requests[i].result);
+		requests[i].result = NULL;
+		requests[i].status = 0;
+	}
+}
+
+int client_wait_all(struct client *c, struct client_request *requests, size_t count,
+		    struct error *err)
+{
+	uint64_t until = clock_ns() + c->timeout_ns;
+	bool again = all_read(requests, count);
+	int rc = ask_all(c, requests, count, until, again, err);
+
+	if (rc == -ECONNRESET && again && !c->distrusted && reopen(c, until) == 0) {
+		forget_results(requests, count);
+		if (err)
+			*err = (struct error)ERROR_INIT;
+		rc = ask_all(c, requests, count, until, again, err);
 	}
 	for (size_t i = 0; i < count; i++) {
 		json_decref(requests[i].params);
 		requests[i].params = NULL;
-		if (rc == 0 && requests[i].status) {
-			rc = requests[i].status;
-			if (err)
-				*err = requests[i].err;
-		}
 	}
 	return rc;
 }
@@ -164,44 +263,5 @@ int client_wait(struct client *c, const char *method, json_t *params, json_t **r
 		*result = r.result;
 	else
 		json_decref(r.result);
-	return rc;
-}
-
-static int methods_keep(struct client *c, json_t *list, struct error *err)
-{
-	json_t *name;
-	size_t i;
-
-	if (!json_is_array(list))
-		return error_set(err, -EBADMSG,
-				 "target %s: rpc_get_methods answered no array of names", c->path);
-	c->methods = json_object();
-	json_array_foreach (list, i, name) {
-		if (json_is_string(name))
-			json_object_set_new(c->methods, json_string_value(name), json_true());
-	}
-	return 0;
-}
-
-int client_learn(struct client *c, struct error *err)
-{
-	static const char *const names[] = { "rpc_get_methods", "get_rpc_methods" };
-	struct wait_slot slot;
-	int rc = -ENOSYS;
-
-	if (c->methods)
-		return 0;
-	for (size_t i = 0; i < 2 && rc == -ENOSYS; i++) {
-		struct client_request r = { .method = names[i] };
-
-		rc = wait_all(c, &r, &slot, 1, false);
-		if (rc == 0)
-			rc = r.status;
-		if (rc == 0)
-			rc = methods_keep(c, r.result, err);
-		else if (err)
-			*err = r.err;
-		json_decref(r.result);
-	}
 	return rc;
 }

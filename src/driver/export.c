@@ -140,13 +140,21 @@ static bool ns_is_right(const json_t *ns, const struct attachment *a)
 	       !strcasecmp(text_of(ns, "uuid"), a->uuid);
 }
 
+/* SPDK before 19.04 has one model number for all, and does not show it. */
+static bool model_is_right(const json_t *s, const struct attachment *a)
+{
+	json_t *model = json_object_get(s, "model_number");
+
+	return !model || !strcmp(text_of(s, "model_number"), a->model);
+}
+
 /* Identity cannot be changed in place: a subsystem that shows another one is made anew. */
 static bool identity_is_right(const json_t *s, const struct attachment *a)
 {
 	json_t *ns = namespace_of(s, a->nsid);
 
-	return !strcmp(text_of(s, "serial_number"), a->serial) &&
-	       !strcmp(text_of(s, "model_number"), a->model) && (!ns || ns_is_right(ns, a));
+	return !strcmp(text_of(s, "serial_number"), a->serial) && model_is_right(s, a) &&
+	       (!ns || ns_is_right(ns, a));
 }
 
 static int create_subsystem(struct client *c, const struct attachment *a, struct error *err)
@@ -301,7 +309,8 @@ void export_drift(const json_t *subsystems, const struct attachment *a, json_t *
 		return;
 	}
 	drift_text(list, a, "serial number", text_of(s, "serial_number"), a->serial);
-	drift_text(list, a, "model", text_of(s, "model_number"), a->model);
+	if (!model_is_right(s, a))
+		drift_text(list, a, "model", text_of(s, "model_number"), a->model);
 	ns = namespace_of(s, a->nsid);
 	if (!ns) {
 		drift(list, "instance %s: namespace %u is missing", a->instance, a->nsid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target client against peers that split, flood, lie, fall silent and die.
+ * The target client against peers that split, flood, lie, fall silent, die and come back.
  *
- * Threading: the peer of each test is a thread with its end of the socket.
+ * Threading: the peer of each test is a thread with its ends of the sockets.
  */
 /* clang-format off */
 #include <stdarg.h>
@@ -23,65 +23,84 @@
 
 #include "base/clock.h"
 #include "driver/client.h"
+#include "driver/dialect.h"
 
-#define ALL_METHODS "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[\"rpc_get_methods\",\"a\",\"b\"]}\n"
+/* Answers of the two requests that learn a target. */
+#define LEARNT                                                                                     \
+	"{\"id\":1,\"result\":[\"rpc_get_methods\",\"bdev_get_bdevs\",\"bdev_aio_delete\",\"a\"]}" \
+	"\n"                                                                                       \
+	"{\"id\":2,\"result\":{\"version\":\"SPDK v26.05\"}}\n"
+#define SHORT_NS (20 * NS_PER_MSEC)
+
+typedef void (*script_fn)(int fd);
 
 /**
  * struct peer - a scripted target
- * @script: what it does with its connection
+ * @scripts: what it does with each connection, in order; ends with NULL
+ * @accepted: connections so far
  */
 struct peer {
 	char dir[64], path[96];
 	int listener;
+	_Atomic int accepted;
 	pthread_t thread;
-	void (*script)(int fd);
+	script_fn scripts[3];
 	struct loop *loop;
 	struct client *client;
 };
 
 static struct peer peer;
+static const char *words; /* what say_words() says */
 
 static void *peer_main(void *arg)
 {
-	int fd = accept(peer.listener, NULL, NULL);
-
 	(void)arg;
-	if (fd >= 0) {
-		peer.script(fd);
+	for (int i = 0; peer.scripts[i]; i++) {
+		int fd = accept(peer.listener, NULL, NULL);
+
+		if (fd < 0)
+			break;
+		peer.accepted++;
+		peer.scripts[i](fd);
 		close(fd);
 	}
 	return NULL;
 }
 
-static void start(void (*script)(int fd))
+static void start_two(script_fn first, script_fn second)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct error err = ERROR_INIT;
 
-	snprintf(peer.dir, sizeof(peer.dir), "/tmp/cs-peer-XXXXXX");
+	peer = (struct peer){ .dir = "/tmp/cs-peer-XXXXXX", .scripts = { first, second } };
 	assert_non_null(mkdtemp(peer.dir));
 	snprintf(peer.path, sizeof(peer.path), "%s/s", peer.dir);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", peer.path);
 	peer.listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(peer.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(peer.listener, 1), 0);
-	peer.script = script;
+	assert_int_equal(listen(peer.listener, 2), 0);
 	assert_int_equal(pthread_create(&peer.thread, NULL, peer_main, NULL), 0);
 	peer.loop = loop_create();
 	assert_int_equal(client_connect(peer.loop, peer.path, &peer.client, &err), 0);
+}
+
+static void start(script_fn script)
+{
+	start_two(script, NULL);
 }
 
 static void stop(void)
 {
 	client_destroy(peer.client);
 	loop_destroy(peer.loop);
+	shutdown(peer.listener, SHUT_RDWR);
 	pthread_join(peer.thread, NULL);
 	close(peer.listener);
 	unlink(peer.path);
 	rmdir(peer.dir);
 }
 
-/* Take one request, whatever it is. */
+/* Take what was sent in one go, whatever it is. */
 static void take(int fd)
 {
 	char buf[65536];
@@ -90,10 +109,8 @@ static void take(int fd)
 	(void)n;
 }
 
-static void say(int fd, const char *text)
+static void say_bytes(int fd, const char *text, size_t len)
 {
-	size_t len = strlen(text);
-
 	while (len) {
 		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
 
@@ -104,32 +121,53 @@ static void say(int fd, const char *text)
 	}
 }
 
+static void say(int fd, const char *text)
+{
+	say_bytes(fd, text, strlen(text));
+}
+
 static void wait_for_close(int fd)
 {
-	char buf[256];
+	char buf[65536];
 
 	while (recv(fd, buf, sizeof(buf), 0) > 0)
 		;
 }
 
-/* The connection, learned methods, then the one answer of the test. */
-static int ask(void (*script)(int fd), json_t **result, struct error *err)
+static void be_learnt(int fd)
+{
+	take(fd);
+	say(fd, LEARNT);
+}
+
+static void say_words(int fd)
+{
+	be_learnt(fd);
+	take(fd);
+	say(fd, words);
+	wait_for_close(fd);
+}
+
+/* Connect, learn, ask: the request of the test has id 3. */
+static int ask(script_fn script, json_t **result, struct error *err)
 {
 	*err = (struct error)ERROR_INIT;
 	start(script);
 	return client_wait(peer.client, "a", NULL, result, err);
 }
 
+/* --- answers ---------------------------------------------------------------------------------- */
+
 static void say_in_bytes(int fd)
 {
-	const char *text = ALL_METHODS, *answer = "{\"id\":2,\"result\":{\"x\":\"\\u00e9\"}}";
+	const char *answer = "{\"id\":3,\"result\":{\"x\":\"\\u00e9\"}}";
 
 	take(fd);
-	for (const char *c = text; *c; c++)
-		send(fd, c, 1, MSG_NOSIGNAL);
+	for (const char *c = LEARNT; *c; c++)
+		say_bytes(fd, c, 1);
 	take(fd);
 	for (const char *c = answer; *c; c++)
-		send(fd, c, 1, MSG_NOSIGNAL);
+		say_bytes(fd, c, 1);
 	wait_for_close(fd);
 }
 
@@ -145,122 +183,250 @@ static void test_answer_in_single_bytes(void **state)
 	stop();
 }
 
-#define HUGE_TEXT (31 * 1024 * 1024)
+static size_t answer_size;
 
-static void say_huge(int fd)
+/* A whole answer of answer_size bytes. */
+static void say_sized(int fd)
 {
-	char *text = malloc(HUGE_TEXT + 1);
+	const char begin[] = "{\"id\":3,\"result\":\"", end[] = "\"}";
+	size_t len = answer_size - (sizeof(begin) - 1) - (sizeof(end) - 1);
+	char *text = malloc(len);
 
+	be_learnt(fd);
 	take(fd);
-	say(fd, ALL_METHODS);
-	take(fd);
-	memset(text, 'x', HUGE_TEXT);
-	text[HUGE_TEXT] = '\0';
-	say(fd, "{\"id\":2,\"result\":\"");
-	say(fd, text);
-	say(fd, "\"}\n");
+	memset(text, 'x', len);
+	say(fd, begin);
+	say_bytes(fd, text, len);
+	say(fd, end);
 	free(text);
 	wait_for_close(fd);
 }
 
-static void test_answer_of_31_mib(void **state)
+static void test_answer_of_32_mib(void **state)
 {
 	struct error err;
 	json_t *result;
 
 	(void)state;
-	assert_int_equal(ask(say_huge, &result, &err), 0);
-	assert_int_equal(json_string_length(result), HUGE_TEXT);
+	answer_size = CLIENT_ANSWER_MAX;
+	assert_int_equal(ask(say_sized, &result, &err), 0);
+	assert_int_equal(json_string_length(result), CLIENT_ANSWER_MAX - 20);
 	json_decref(result);
 	stop();
 }
 
-static void say_endless(int fd)
-{
-	static char text[1 << 20];
-
-	take(fd);
-	say(fd, ALL_METHODS);
-	take(fd);
-	memset(text, 'x', sizeof(text) - 1);
-	say(fd, "{\"id\":2,\"result\":\"");
-	for (int i = 0; i < 40; i++)
-		say(fd, text);
-	wait_for_close(fd);
-}
-
-static void test_security_endless_answer_is_given_up(void **state)
+static void test_security_larger_answer_is_given_up(void **state)
 {
 	struct error err;
 	json_t *result;
 
 	(void)state;
-	assert_int_equal(ask(say_endless, &result, &err), -EMSGSIZE);
+	answer_size = CLIENT_ANSWER_MAX + 1;
+	assert_int_equal(ask(say_sized, &result, &err), -EMSGSIZE);
 	assert_null(result);
 	assert_false(client_is_connected(peer.client));
 	stop();
 }
 
-#define SCRIPT(name, text)                                                                         \
-	static void name(int fd)                                                                   \
-	{                                                                                          \
-		take(fd);                                                                          \
-		say(fd, ALL_METHODS);                                                              \
-		take(fd);                                                                          \
-		say(fd, text);                                                                     \
-		wait_for_close(fd);                                                                \
-	}
+/* Small on the wire, large in memory. */
+static void say_many_values(int fd)
+{
+	const size_t len = 2 * 2000100;
+	char *text = malloc(len);
 
-SCRIPT(say_no_json, "hello\n")
-SCRIPT(say_no_object, "[1]\n")
-SCRIPT(say_unknown_id, "{\"id\":77,\"result\":1}\n")
-SCRIPT(say_text_id, "{\"id\":\"2\",\"result\":1}\n")
-SCRIPT(say_both, "{\"id\":2,\"result\":1,\"error\":{}}\n")
-SCRIPT(say_neither, "{\"id\":2}\n")
-SCRIPT(say_bad_error, "{\"id\":2,\"error\":5}\n")
+	be_learnt(fd);
+	take(fd);
+	for (size_t i = 0; i < len; i += 2)
+		memcpy(text + i, "0,", 2);
+	say(fd, "{\"id\":3,\"result\":[");
+	say_bytes(fd, text, len);
+	free(text);
+	wait_for_close(fd);
+}
+
+static void test_security_answer_of_too_many_values_is_given_up(void **state)
+{
+	struct error err;
+
+	(void)state;
+	assert_int_equal(ask(say_many_values, NULL, &err), -EMSGSIZE);
+	stop();
+}
+
+static const struct {
+	const char *words;
+	int status;
+	const char *text; /* in the message */
+} hostile[] = {
+	{ "hello\n", -EBADMSG, "connection given up" },
+	{ "{\"id\":3,\"result\":\"\xff\"}", -EBADMSG, "UTF-8" },
+	{ "{\"id\":3,\"result\":\"\xc0\x80\"}", -EBADMSG, "UTF-8" },
+	{ "{\"id\":3,\"result\":\"\xed\xa0\x80\"}", -EBADMSG, "UTF-8" },
+	{ "{\"id\":3,\"result\":\"\\ud800\"}", -EBADMSG, "" },
+	{ "{\"id\":3,\"result\":\"a\\u0000b\"}", -EBADMSG, "" },
+	{ "[1]\n", -EBADMSG, "no object" },
+	{ "[{\"id\":3,\"result\":1}]\n", -EBADMSG, "no object" },
+	{ "3 ", -EBADMSG, "no object" },
+	{ "{\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":\"3\",\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":null,\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":[3],\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":3.5,\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":-3,\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":18446744073709551616,\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":1e999999999,\"result\":1}", -EBADMSG, "usable id" },
+	{ "{\"id\":null,\"error\":{\"code\":-32600,\"message\":\"too long\"}}", -EBADMSG,
+	  "too long" },
+	{ "{\"id\":77,\"result\":1}", -EBADMSG, "nobody waits" },
+	{ "{\"id\":0,\"result\":1}", -EBADMSG, "nobody waits" },
+	{ "{\"id\":1,\"result\":1}", -EBADMSG, "nobody waits" },
+	{ "{\"id\":3}", -EBADMSG, "neither or both" },
+	{ "{\"id\":3,\"result\":1,\"error\":{}}", -EBADMSG, "neither or both" },
+	{ "{\"id\":3,\"error\":5}", -EBADMSG, "error that is no object" },
+	{ "{\"id\":3,\"error\":null}", -EBADMSG, "error that is no object" },
+	{ "{\"id\":3,\"error\":[{\"code\":1}]}", -EBADMSG, "error that is no object" },
+};
 
 static void test_security_hostile_answers_end_the_connection(void **state)
 {
-	void (*const scripts[])(int fd) = { say_no_json, say_no_object, say_unknown_id, say_text_id,
-					    say_both,	 say_neither,	say_bad_error };
 	struct error err;
 	json_t *result;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
-		assert_int_equal(ask(scripts[i], &result, &err), -EBADMSG);
+	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		words = hostile[i].words;
+		assert_int_equal(ask(say_words, &result, &err), hostile[i].status);
 		assert_null(result);
-		assert_true(strlen(err.text) > 0);
-		assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ECONNRESET);
+		assert_non_null(strstr(err.text, hostile[i].text));
+		assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, NULL, &err),
+				 -ECONNRESET);
+		assert_int_equal(peer.accepted, 1);
 		stop();
 	}
 }
 
-SCRIPT(say_refusal, "{\"id\":2,\"error\":{\"code\":-17,\"message\":\"File exists\"}}\n")
-SCRIPT(say_not_found, "{\"id\":2,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}\n")
+static void say_deep(int fd)
+{
+	char deep[10000];
+
+	be_learnt(fd);
+	take(fd);
+	memset(deep, '[', sizeof(deep));
+	say(fd, "{\"id\":3,\"result\":");
+	say_bytes(fd, deep, sizeof(deep));
+	wait_for_close(fd);
+}
+
+static void test_security_deep_answer_is_given_up(void **state)
+{
+	struct error err;
+
+	(void)state;
+	assert_int_equal(ask(say_deep, NULL, &err), -EMSGSIZE);
+	stop();
+}
+
+static void test_security_second_answer_ends_the_connection(void **state)
+{
+	struct error err;
+	json_t *result;
+
+	(void)state;
+	words = "{\"id\":3,\"result\":1}{\"id\":3,\"result\":2}";
+	assert_int_equal(ask(say_words, &result, &err), 0);
+	assert_int_equal(json_integer_value(result), 1);
+	json_decref(result);
+	assert_false(client_is_connected(peer.client));
+	stop();
+}
+
+static void test_numbers_beyond_64_bits_become_reals(void **state)
+{
+	struct error err;
+	json_t *result;
+
+	(void)state;
+	words = "{\"id\":3.0e0,\"result\":[1e999,123456789012345678901234567890]}";
+	assert_int_equal(ask(say_words, &result, &err), 0);
+	assert_true(json_is_real(json_array_get(result, 0)));
+	assert_true(json_real_value(json_array_get(result, 1)) > 1e29);
+	json_decref(result);
+	stop();
+}
+
+static const struct {
+	const char *words;
+	int status;
+	const char *text;
+} refusals[] = {
+	{ "{\"id\":3,\"error\":{\"code\":-17,\"message\":\"File exists\"}}", -EREMOTEIO,
+	  "refused a: File exists (code -17)" },
+	{ "{\"id\":3,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}", -ENOSYS,
+	  "refused a: Method not found" },
+	{ "{\"id\":3,\"error\":{}}", -EREMOTEIO, "no reason given (code 0)" },
+	{ "{\"id\":3,\"error\":{\"code\":\"x\",\"message\":[1]}}", -EREMOTEIO,
+	  "no reason given (code 0)" },
+	{ "{\"id\":3,\"error\":{\"code\":1e999,\"message\":null}}", -EREMOTEIO,
+	  "no reason given (code 0)" },
+	{ "{\"id\":3,\"error\":{\"code\":1.5,\"message\":\"x\",\"code\":7}}", -EREMOTEIO,
+	  "refused a: x (code 0)" },
+};
 
 static void test_refusals_carry_the_targets_words(void **state)
 {
 	struct error err;
 
 	(void)state;
-	assert_int_equal(ask(say_refusal, NULL, &err), -EREMOTEIO);
-	assert_non_null(strstr(err.text, "refused a: File exists (code -17)"));
-	assert_true(client_is_connected(peer.client));
-	stop();
-	assert_int_equal(ask(say_not_found, NULL, &err), -ENOSYS);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		words = refusals[i].words;
+		assert_int_equal(ask(say_words, NULL, &err), refusals[i].status);
+		assert_non_null(strstr(err.text, refusals[i].text));
+		assert_true(client_is_connected(peer.client));
+		stop();
+	}
+}
+
+static void test_security_refusal_cannot_steer_a_terminal(void **state)
+{
+	struct error err;
+
+	(void)state;
+	words = "{\"id\":3,\"error\":{\"code\":-1,\"message\":"
+		"\"\\u001b[2Ja\\u009b31mb\\r\\nc\\u007f\\n\"}}";
+	assert_int_equal(ask(say_words, NULL, &err), -EREMOTEIO);
+	assert_non_null(strstr(err.text, "refused a:  [2Ja  31mb  c (code -1)"));
 	stop();
 }
+
+static void test_security_result_of_another_kind_is_refused(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	words = "{\"id\":3,\"result\":{\"name\":\"no array\"}}";
+	start(say_words);
+	assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, NULL, &err), -EBADMSG);
+	assert_non_null(strstr(err.text, "no array"));
+	assert_true(client_is_connected(peer.client));
+	stop();
+}
+
+/* --- silence and death ------------------------------------------------------------------------ */
 
 static void die_in_answer(int fd)
 {
+	be_learnt(fd);
 	take(fd);
-	say(fd, ALL_METHODS);
-	take(fd);
-	say(fd, "{\"id\":2,\"resu");
+	say(fd, "{\"id\":3,\"resu");
 }
 
-static void test_target_dies_in_mid_answer(void **state)
+static void die_before_answer(int fd)
+{
+	be_learnt(fd);
+	take(fd);
+}
+
+static void test_target_dies(void **state)
 {
 	struct error err;
 
@@ -268,15 +434,66 @@ static void test_target_dies_in_mid_answer(void **state)
 	assert_int_equal(ask(die_in_answer, NULL, &err), -ECONNRESET);
 	assert_non_null(strstr(err.text, "in mid-answer"));
 	stop();
+	assert_int_equal(ask(die_before_answer, NULL, &err), -ECONNRESET);
+	assert_non_null(strstr(err.text, "before it answered"));
+	stop();
+}
+
+/* Ids go on over connections: 1 to 3 on the first; methods and version are 4 and 5. */
+static void be_learnt_again(int fd)
+{
+	take(fd);
+	say(fd, "{\"id\":4,\"result\":[\"rpc_get_methods\",\"bdev_get_bdevs\"]}"
+		"{\"id\":5,\"result\":{\"version\":\"SPDK v26.05\"}}");
+	take(fd);
+	say(fd, "{\"id\":6,\"result\":[\"back\"]}");
+	wait_for_close(fd);
+}
+
+static void test_reads_are_asked_again_over_a_new_connection(void **state)
+{
+	struct error err = ERROR_INIT;
+	json_t *result;
+
+	(void)state;
+	start_two(die_in_answer, be_learnt_again);
+	assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, &result, &err), 0);
+	assert_string_equal(json_string_value(json_array_get(result, 0)), "back");
+	assert_int_equal(err.code, 0);
+	assert_int_equal(peer.accepted, 2);
+	json_decref(result);
+	stop();
+}
+
+static void test_changes_are_not_asked_again(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	start_two(die_in_answer, wait_for_close);
+	assert_int_equal(client_wait(peer.client, "bdev_aio_delete", NULL, NULL, &err),
+			 -ECONNRESET);
+	assert_int_equal(peer.accepted, 1);
+	stop();
+}
+
+static void test_reads_are_asked_again_only_once(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	start_two(die_in_answer, die_in_answer);
+	assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, NULL, &err), -ECONNRESET);
+	assert_int_equal(peer.accepted, 2);
+	stop();
 }
 
 static void answer_late(int fd)
 {
+	be_learnt(fd);
 	take(fd);
-	say(fd, ALL_METHODS);
 	take(fd);
-	take(fd);
-	say(fd, "{\"id\":2,\"result\":\"late\"}\n{\"id\":3,\"result\":\"right\"}\n");
+	say(fd, "{\"id\":3,\"result\":\"late\"}\n{\"id\":4,\"result\":\"right\"}\n");
 	wait_for_close(fd);
 }
 
@@ -288,14 +505,88 @@ static void test_late_answer_is_dropped(void **state)
 	(void)state;
 	start(answer_late);
 	assert_int_equal(client_learn(peer.client, &err), 0);
-	client_set_timeout(peer.client, 20 * NS_PER_MSEC);
+	client_set_timeout(peer.client, SHORT_NS);
 	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ETIMEDOUT);
 	client_set_timeout(peer.client, 30 * NS_PER_SEC);
-	assert_int_equal(client_wait(peer.client, "b", NULL, &result, &err), 0);
+	assert_int_equal(client_wait(peer.client, "a", NULL, &result, &err), 0);
 	assert_string_equal(json_string_value(result), "right");
 	json_decref(result);
 	stop();
 }
+
+static void never_answer(int fd)
+{
+	be_learnt(fd);
+	wait_for_close(fd);
+}
+
+static void test_security_target_that_never_answers_is_given_up(void **state)
+{
+	struct client_request r[CLIENT_LATE_MAX + 1];
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	start(never_answer);
+	assert_int_equal(client_learn(peer.client, &err), 0);
+	client_set_timeout(peer.client, SHORT_NS);
+	memset(r, 0, sizeof(r));
+	for (size_t i = 0; i <= CLIENT_LATE_MAX; i++)
+		r[i].method = "a";
+	assert_int_equal(client_wait_all(peer.client, r, CLIENT_LATE_MAX, &err), -ETIMEDOUT);
+	assert_true(client_is_connected(peer.client));
+	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ETIMEDOUT);
+	assert_false(client_is_connected(peer.client));
+	stop();
+}
+
+static void flood_with_spaces(int fd)
+{
+	static char spaces[65536];
+
+	be_learnt(fd);
+	take(fd);
+	memset(spaces, ' ', sizeof(spaces));
+	while (send(fd, spaces, sizeof(spaces), MSG_NOSIGNAL) > 0)
+		;
+}
+
+static void test_security_endless_spaces_end_with_the_time(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	start(flood_with_spaces);
+	assert_int_equal(client_learn(peer.client, &err), 0);
+	client_set_timeout(peer.client, SHORT_NS);
+	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ETIMEDOUT);
+	stop();
+}
+
+static void on_done(void *arg, const struct client_answer *answer)
+{
+	*(int *)arg = answer->status;
+}
+
+static void test_security_requests_that_nobody_reads_are_bounded(void **state)
+{
+	char *text = malloc(1 << 20);
+	int status = 1, rc = 0, sent = 0;
+
+	(void)state;
+	memset(text, 'x', (1 << 20) - 1);
+	text[(1 << 20) - 1] = '\0';
+	start(wait_for_close);
+	for (; rc == 0 && sent < 100; sent += rc == 0)
+		rc = client_call(peer.client, "a", json_pack("{s:s}", "x", text), NS_PER_SEC,
+				 on_done, &status);
+	assert_int_equal(rc, -ENOBUFS);
+	assert_true(sent < 9);
+	free(text);
+	stop();
+	assert_int_equal(status, -ECANCELED);
+}
+
+/* --- many calls ------------------------------------------------------------------------------- */
 
 /* Answers in the opposite order of the requests, all in one write. */
 static void answer_backwards(int fd)
@@ -304,15 +595,14 @@ static void answer_backwards(int fd)
 	size_t at = 0;
 	int objects = 0;
 
-	take(fd);
-	say(fd, ALL_METHODS);
+	be_learnt(fd);
 	while (objects < 100) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
 
 		for (ssize_t i = 0; i + 1 < n; i++)
 			objects += buf[i] == 'i' && buf[i + 1] == 'd';
 	}
-	for (int id = 101; id >= 2; id--)
+	for (int id = 102; id >= 3; id--)
 		at += (size_t)snprintf(text + at, sizeof(text) - at, "{\"id\":%d,\"result\":%d}",
 				       id, id);
 	say(fd, text);
@@ -331,38 +621,68 @@ static void test_hundred_calls_in_flight(void **state)
 	start(answer_backwards);
 	assert_int_equal(client_wait_all(peer.client, r, 100, &err), 0);
 	for (size_t i = 0; i < 100; i++) {
-		assert_int_equal(json_integer_value(r[i].result), (int)i + 2);
+		assert_int_equal(json_integer_value(r[i].result), (int)i + 3);
 		json_decref(r[i].result);
 	}
 	stop();
 }
 
-/* A release before 19.10: rpc_get_methods itself has its old name. */
+/* A release before 19.04: old names, and no version. */
 static void answer_old(int fd)
 {
+	const char *no = "{\"id\":%d,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}";
+	char text[256];
+
 	take(fd);
-	say(fd, "{\"id\":1,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}");
+	for (int id = 1; id <= 2; id++) {
+		snprintf(text, sizeof(text), no, id);
+		say(fd, text);
+	}
 	take(fd);
-	say(fd, "{\"id\":2,\"result\":[\"get_rpc_methods\",\"get_bdevs\"]}");
+	say(fd, "{\"id\":3,\"result\":[\"get_rpc_methods\",\"get_bdevs\"]}");
+	snprintf(text, sizeof(text), no, 4);
+	say(fd, text);
 	wait_for_close(fd);
 }
 
-static void test_old_names_are_picked(void **state)
+static void test_old_names_are_learnt(void **state)
 {
 	struct error err = ERROR_INIT;
 
 	(void)state;
 	start(answer_old);
+	assert_null(client_dialect(peer.client));
 	assert_int_equal(client_learn(peer.client, &err), 0);
-	assert_string_equal(client_name(peer.client, "bdev_get_bdevs"), "get_bdevs");
 	assert_true(client_has(peer.client, "bdev_get_bdevs"));
 	assert_false(client_has(peer.client, "bdev_uring_create"));
+	assert_int_equal(client_dialect(peer.client)->release, 1804);
+	assert_int_equal(client_wait(peer.client, "keyring_get_keys", NULL, NULL, &err), -ENOSYS);
+	assert_non_null(strstr(err.text, "SPDK v18.04"));
+	assert_non_null(strstr(err.text, "came with 24.05"));
 	stop();
 }
 
-static void on_done(void *arg, const struct client_answer *answer)
+static void ask_again(void *arg, const struct client_answer *answer)
 {
-	*(int *)arg = answer->status;
+	*(int *)arg += 1;
+	if (answer->status == -ECONNRESET && *(int *)arg < 3)
+		assert_int_equal(client_call(peer.client, "a", NULL, NS_PER_SEC, ask_again, arg),
+				 0);
+}
+
+static void test_callback_may_call_on_a_broken_connection(void **state)
+{
+	struct error err = ERROR_INIT;
+	int calls = 0;
+
+	(void)state;
+	start(die_before_answer);
+	assert_int_equal(client_learn(peer.client, &err), 0);
+	assert_int_equal(client_call(peer.client, "a", NULL, NS_PER_SEC, ask_again, &calls), 0);
+	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ECONNRESET);
+	assert_int_equal(loop_sleep(peer.loop, 1), 0);
+	assert_int_equal(calls, 3);
+	stop();
 }
 
 static void test_destroy_ends_calls(void **state)
@@ -400,14 +720,27 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answer_in_single_bytes),
-		cmocka_unit_test(test_answer_of_31_mib),
-		cmocka_unit_test(test_security_endless_answer_is_given_up),
+		cmocka_unit_test(test_answer_of_32_mib),
+		cmocka_unit_test(test_security_larger_answer_is_given_up),
+		cmocka_unit_test(test_security_answer_of_too_many_values_is_given_up),
 		cmocka_unit_test(test_security_hostile_answers_end_the_connection),
+		cmocka_unit_test(test_security_deep_answer_is_given_up),
+		cmocka_unit_test(test_security_second_answer_ends_the_connection),
+		cmocka_unit_test(test_numbers_beyond_64_bits_become_reals),
 		cmocka_unit_test(test_refusals_carry_the_targets_words),
-		cmocka_unit_test(test_target_dies_in_mid_answer),
+		cmocka_unit_test(test_security_refusal_cannot_steer_a_terminal),
+		cmocka_unit_test(test_security_result_of_another_kind_is_refused),
+		cmocka_unit_test(test_target_dies),
+		cmocka_unit_test(test_reads_are_asked_again_over_a_new_connection),
+		cmocka_unit_test(test_changes_are_not_asked_again),
+		cmocka_unit_test(test_reads_are_asked_again_only_once),
 		cmocka_unit_test(test_late_answer_is_dropped),
+		cmocka_unit_test(test_security_target_that_never_answers_is_given_up),
+		cmocka_unit_test(test_security_endless_spaces_end_with_the_time),
+		cmocka_unit_test(test_security_requests_that_nobody_reads_are_bounded),
 		cmocka_unit_test(test_hundred_calls_in_flight),
-		cmocka_unit_test(test_old_names_are_picked),
+		cmocka_unit_test(test_old_names_are_learnt),
+		cmocka_unit_test(test_callback_may_call_on_a_broken_connection),
 		cmocka_unit_test(test_destroy_ends_calls),
 		cmocka_unit_test(test_nobody_listens),
 	};

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a target says: judged in this one place, before anybody sees it, and given to the call that
+ * it answers.
+ *
+ * Threading: as client.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "driver/client_internal.h"
+
+static void call_remove(struct client *c, struct call *call)
+{
+	struct call **at = &c->calls;
+
+	while (*at != call)
+		at = &(*at)->next;
+	*at = call->next;
+	if (!call->next)
+		c->calls_end = at;
+}
+
+static void call_finish(struct client *c, struct call *call, const struct client_answer *answer)
+{
+	loop_timer_cancel(c->loop, call->timer);
+	call->done(call->arg, answer);
+	free(call->message);
+	free(call);
+}
+
+void client_end_call(struct client *c, struct call *call, const struct client_answer *answer)
+{
+	call_remove(c, call);
+	call_finish(c, call, answer);
+}
+
+/* What a callback asks for anew is not of those that end here. */
+void client_end_all(struct client *c, int status, const char *text)
+{
+	struct client_answer answer = { .status = status, .message = text };
+	struct call *call, *next;
+
+	call = c->calls;
+	c->calls = NULL;
+	c->calls_end = &c->calls;
+	for (; call; call = next) {
+		next = call->next;
+		call_finish(c, call, &answer);
+	}
+}
+
+/* Calls that were never sent have id 0. */
+static struct call *call_find(struct client *c, uint64_t id)
+{
+	for (struct call *call = c->calls; call; call = call->next) {
+		if (call->id == id)
+			return call;
+	}
+	return NULL;
+}
+
+/* Return: true when the call had timed out; its answer is owed no longer. */
+static bool late_take(struct client *c, uint64_t id)
+{
+	for (size_t i = 0; i < c->late_count; i++) {
+		if (c->late[i] == id) {
+			c->late[i] = c->late[--c->late_count];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A target's words go to terminals and logs: no control character, C1 (U+0080 to 9F) included. */
+static void words_take(char *out, size_t size, const struct json_value *message)
+{
+	const char *text =
+		message && message->kind == JSON_KIND_STRING ? message->text : "no reason given";
+
+	snprintf(out, size, "%s", text);
+	for (unsigned char *at = (unsigned char *)out; *at; at++) {
+		if (*at < 0x20 || *at == 0x7f)
+			*at = ' ';
+		else if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
+			at[0] = at[1] = ' ';
+	}
+	for (size_t n = strlen(out); n && out[n - 1] == ' '; n--)
+		out[n - 1] = '\0';
+}
+
+static void answer_error(struct client *c, struct call *call, const struct json_value *error)
+{
+	const struct json_value *code = json_member(error, "code");
+	struct client_answer answer = { .status = -EREMOTEIO };
+	char words[ERROR_TEXT_MAX];
+
+	if (code && json_get_i64(code, INT64_MIN, INT64_MAX, &answer.code) < 0)
+		answer.code = 0;
+	words_take(words, sizeof(words), json_member(error, "message"));
+	answer.message = words;
+	if (answer.code == RPC_METHOD_NOT_FOUND)
+		answer.status = -ENOSYS;
+	client_end_call(c, call, &answer);
+}
+
+static void answer_result(struct client *c, struct call *call, const struct json_value *value)
+{
+	json_t *result = json_to_jansson(value);
+	struct error err = ERROR_INIT;
+	struct client_answer answer = { .result = NULL };
+
+	if (!result)
+		answer.status = error_set(&err, -ENOMEM, "out of memory");
+	else
+		answer.status = dialect_answer(call->method, &result, &err);
+	if (answer.status == 0)
+		answer.result = result;
+	else
+		answer.message = err.text;
+	client_end_call(c, call, &answer);
+	json_decref(result);
+}
+
+/* An error without id answers a request that the target could not read: it says why. */
+static int wrong_id(const struct json_value *error, struct error *err)
+{
+	char words[ERROR_TEXT_MAX / 2];
+
+	if (!error || error->kind != JSON_KIND_OBJECT)
+		return error_set(err, -EBADMSG, "an answer without a usable id");
+	words_take(words, sizeof(words), json_member(error, "message"));
+	return error_set(err, -EBADMSG, "an error without a usable id: %s", words);
+}
+
+static int answer_take(struct client *c, const struct json_value *v, struct error *err)
+{
+	const struct json_value *id = json_member(v, "id");
+	const struct json_value *error = json_member(v, "error");
+	const struct json_value *result = json_member(v, "result");
+	struct call *call;
+	uint64_t n;
+
+	if (v->kind != JSON_KIND_OBJECT)
+		return error_set(err, -EBADMSG, "an answer that is no object");
+	if (!id || id->kind != JSON_KIND_NUMBER || json_get_u64(id, UINT64_MAX, &n) != 0)
+		return wrong_id(error, err);
+	if (!result == !error)
+		return error_set(err, -EBADMSG,
+				 "an answer with neither or both of result and error");
+	if (error && error->kind != JSON_KIND_OBJECT)
+		return error_set(err, -EBADMSG, "an error that is no object");
+	call = n ? call_find(c, n) : NULL;
+	if (!call && late_take(c, n))
+		return 0;
+	if (!call)
+		return error_set(err, -EBADMSG, "an answer that nobody waits for");
+	if (error)
+		answer_error(c, call, error);
+	else
+		answer_result(c, call, result);
+	return 0;
+}
+
+static void give_up(struct client *c, const struct error *err)
+{
+	char text[ERROR_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "the target sent %.400s: connection given up", err->text);
+	c->distrusted = true;
+	client_abort(c, err->code == -EMSGSIZE || err->code == -ENOMEM ? err->code : -EBADMSG,
+		     text);
+}
+
+void client_take_bytes(struct client *c, const char *data, size_t len)
+{
+	struct error err = ERROR_INIT;
+	enum json_feed fed;
+	size_t taken;
+
+	while (len && c->fd >= 0) {
+		fed = json_reader_feed(c->reader, data, len, &taken, &err);
+		if (fed == JSON_FEED_MORE)
+			return;
+		if (fed == JSON_FEED_ERROR ||
+		    answer_take(c, json_reader_value(c->reader), &err) < 0) {
+			give_up(c, &err);
+			return;
+		}
+		json_reader_next(c->reader);
+		data += taken;
+		len -= taken;
+	}
+}
