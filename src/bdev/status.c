@@ -46,6 +46,7 @@ static const struct row {
 	{ -EBADMSG, SCT_MEDIA, 0x82, true },	  /* End-to-end Guard Check Error */
 	{ -ENODATA, SCT_MEDIA, 0x81, true },	  /* Unrecovered Read Error */
 	{ -EIO, SCT_GENERIC, 0x06, false },	  /* Internal Error */
+	{ -EUCLEAN, SCT_GENERIC, 0x06, true },	  /* Internal Error */
 	{ -EIO, SCT_MEDIA, 0x80, false },	  /* Write Fault */
 	{ -ENOLINK, SCT_PATH, 0x70, false },	  /* Host Pathing Error */
 	{ -ECANCELED, SCT_PATH, 0x71, false },	  /* Command Aborted By Host */

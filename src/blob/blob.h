@@ -85,8 +85,9 @@ int blob_store_init(struct bdev_desc *desc, const struct blob_store_options *opt
  * or undo interrupted snapshots and deletions
  *
  * Return: 0; -EILSEQ no store or a damaged one, -ENXIO another type, -EINVAL, -EIO, with @err
- * naming page and field. A blob that cannot be read is kept as it is, listed by
- * blob_store_damaged(), and costs no other blob.
+ * naming page and field. A blob that cannot be read is kept as it is, listed by blob_store_each(),
+ * and costs no other blob; after a recovery blob_store_check_known() says what must wait for a
+ * repair.
  */
 int blob_store_load(struct bdev_desc *desc, const struct blob_store_options *opts,
 		    struct blob_store **store, struct error *err);
@@ -102,6 +103,10 @@ int blob_store_destroy(struct blob_store *store, struct error *err);
 /** blob_store_grow() - Fiber. Take the device's new size, while in use; 0 if nothing grew */
 int blob_store_grow(struct blob_store *store, struct error *err);
 
+/**
+ * struct blob_store_info
+ * @unknown: NULL, or why the store must be repaired: blob_store_check_known()
+ */
 struct blob_store_info {
 	uint8_t bstype[16];
 	uint32_t version;
@@ -116,8 +121,20 @@ struct blob_store_info {
 	uint64_t max_growable_size;
 	bool was_clean;
 	bool was_recovered;
+	const char *unknown;
 };
 void blob_store_info_get(const struct blob_store *store, struct blob_store_info *info);
+
+/**
+ * blob_store_check_known() - it is known which clusters and metadata pages are free
+ *
+ * It is not when a store was recovered in which a blob cannot be read: what that has would seem to
+ * be free. Until it is repaired nothing is taken or given back; what is there can be read, and
+ * written where it is allocated.
+ *
+ * Return: 0; -EUCLEAN with @err naming the page, and what to do.
+ */
+int blob_store_check_known(const struct blob_store *store, struct error *err);
 
 /** blob_store_super() - id of the root blob, BLOB_ID_NONE */
 uint64_t blob_store_super(const struct blob_store *store);

@@ -91,6 +91,7 @@ static bool covers(const struct batch *t, const struct part *p, uint64_t index)
 static int add_entry(struct batch *t, const struct part *p, uint64_t index)
 {
 	struct entry *e = find_entry(t, index);
+	int rc;
 
 	if (e != NULL) {
 		e->users++;
@@ -99,10 +100,10 @@ static int add_entry(struct batch *t, const struct part *p, uint64_t index)
 	}
 	e = &t->entries[t->entry_count];
 	*e = (struct entry){ .index = index, .users = 1, .covered = covers(t, p, index) };
-	if (blob_cluster_take(t->store, &e->cluster, &e->zeroed) < 0)
-		return -ENOSPC;
-	t->entry_count++;
-	return 0;
+	rc = blob_cluster_take(t->store, &e->cluster, &e->zeroed);
+	if (rc == 0)
+		t->entry_count++;
+	return rc;
 }
 
 /* The clusters of a write that it has to allocate. When there is no more room it is cut short. */
@@ -141,7 +142,7 @@ static void add_release(struct batch *t, struct blob_write *w)
 		uint32_t cluster = blob_map_get(map, index);
 
 		if (cluster == 0 || has_back(map) || !covers(t, p, index) ||
-		    find_entry(t, index) != NULL)
+		    find_entry(t, index) != NULL || t->store->unknown != NULL)
 			continue;
 		if (t->entry_count == ENTRIES_MAX) {
 			p->units = index * upc - w->unit;

@@ -133,7 +133,8 @@ static int give_back(struct blob *clone, const struct blob_map *of_parent, struc
 		uint32_t entries = blob_map_entries(map->clusters, i);
 
 		if (leaf == NULL || leaf->page == 0 ||
-		    !give_back_leaf(of_parent, leaf, i, entries, &count) || clone->store->read_only)
+		    !give_back_leaf(of_parent, leaf, i, entries, &count) ||
+		    blob_store_is_fixed(clone->store))
 			continue;
 		rc = blob_store_mark_dirty(clone->store, err);
 		if (rc == 0 && (rc = write_leaf(clone, i, leaf, entries)) < 0)

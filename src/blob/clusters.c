@@ -69,8 +69,12 @@ void blob_store_watch_space(struct blob_store *store, unsigned int percent,
 
 int blob_cluster_take(struct blob_store *store, uint32_t *cluster, bool *zeroed)
 {
-	uint64_t found = bit_array_find_clear(store->clusters, store->geo.md_clusters);
+	int rc = blob_store_check_known(store, NULL);
+	uint64_t found;
 
+	if (rc < 0)
+		return rc;
+	found = bit_array_find_clear(store->clusters, store->geo.md_clusters);
 	if (found >= store->geo.total_clusters)
 		return -ENOSPC;
 	bit_array_set(store->clusters, found);
@@ -154,8 +158,11 @@ int blob_clusters_take_zeroed(struct blob_store *store, uint64_t count, struct b
 {
 	struct blob_clusters unknown = { 0 };
 	uint64_t left = blob_clusters_free_count(store);
-	int rc = count > left ? -ENOSPC : take_many(store, count, list, &unknown);
+	int rc = blob_store_check_known(store, err);
 
+	if (rc < 0)
+		return rc;
+	rc = count > left ? -ENOSPC : take_many(store, count, list, &unknown);
 	if (rc == 0)
 		rc = zero(store, &unknown);
 	blob_clusters_end(&unknown);

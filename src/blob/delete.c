@@ -447,6 +447,10 @@ int blob_delete(struct blob_store *store, uint64_t id, struct error *err)
 				 "blob 0x%" PRIx64 " is the snapshot of blob 0x%" PRIx64
 				 ", which is damaged; delete that first, or mend it",
 				 id, clone->id);
+	/* To delete what cannot be read is one way to put the store in order. */
+	rc = b->damage == NULL ? blob_store_check_known(store, err) : 0;
+	if (rc < 0)
+		return rc;
 	b->hidden = true;
 	store->changes++;
 	rc = delete_any(b, err);

@@ -4,7 +4,8 @@
  * under deletion (format page, section 14), and blobs that were shrinking (attach.c).
  *
  * A snapshot S with SNAPRM or SNAPTMP naming a blob C:
- *   C cannot be used        S stays as it is
+ *   C is not there          S stays as it is
+ *   C cannot be read        S stays as it is, and nobody writes to it: it may be C's content
  *   the parent of C is S    S stays: the marks go, it is read-only
  *   otherwise               S goes, and what only S had is free: the root page of C that was
  *                           written does not, or not yet, know S
@@ -53,7 +54,7 @@ static int keep(struct blob *s, struct error *err)
 	blob_xattrs_remove(&st.xattrs, true, BLOB_XATTR_SNAPRM);
 	blob_xattrs_remove(&st.xattrs, true, BLOB_XATTR_SNAPTMP);
 	st.data_ro |= BLOB_DATA_RO;
-	if (s->store->read_only)
+	if (blob_store_is_fixed(s->store))
 		blob_state_adopt(s, &st);
 	else
 		rc = blob_sync(s, &st, err);
@@ -75,7 +76,7 @@ static int drop(struct blob *s, struct error *err)
 	struct blob_store *store = s->store;
 	int rc = 0;
 
-	if (!store->read_only)
+	if (!blob_store_is_fixed(store))
 		rc = blob_erase_root(s, err);
 	if (rc < 0)
 		return rc;
@@ -87,14 +88,16 @@ static int drop(struct blob *s, struct error *err)
 	return 0;
 }
 
-enum verdict { LEAVE, KEEP, DROP };
+enum verdict { LEAVE, WAIT, KEEP, DROP };
 
 static enum verdict judge(const struct blob *s, const struct bit_array *are_parents)
 {
 	const struct blob *c = blob_find(s->store, marked_for(s));
 
-	if (s->damage != NULL || c == NULL || c->damage != NULL || c == s)
+	if (s->damage != NULL || c == NULL || c == s)
 		return LEAVE;
+	if (c->damage != NULL)
+		return WAIT;
 	if (blob_parent_id(c) == s->id)
 		return KEEP;
 	return bit_array_get(are_parents, blob_root(s)) ? LEAVE : DROP;
@@ -109,7 +112,7 @@ static int fix_cut(struct blob *b, struct error *err)
 	b->cut = false;
 	log_notice("bdev \"%s\": blob 0x%" PRIx64 " was shrinking; it has %" PRIu64 " clusters now",
 		   bdev_name(b->store->bdev), b->id, blob_map(b)->clusters);
-	if (b->store->read_only)
+	if (blob_store_is_fixed(b->store))
 		return 0;
 	rc = blob_state_begin(&st, b);
 	if (rc < 0)
@@ -127,10 +130,14 @@ static int fix_kept(struct blob_store *store, const struct bit_array *are_parent
 
 	for (struct blob *b = blob_next(store, 0); b != NULL && rc == 0;
 	     b = blob_next(store, b->id + 1)) {
+		enum verdict verdict = judge(b, are_parents);
+
 		if (b->damage == NULL && b->cut)
 			rc = fix_cut(b, err);
-		if (rc == 0 && judge(b, are_parents) == KEEP)
+		if (rc == 0 && verdict == KEEP)
 			rc = keep(b, err);
+		else if (verdict == WAIT)
+			b->read_only = true;
 	}
 	return rc;
 }

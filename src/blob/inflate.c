@@ -84,6 +84,10 @@ static int check_space(const struct filler *f, struct error *err)
 
 	for (uint64_t i = 0; i < blob_map(f->blob)->clusters; i++)
 		wanted += is_wanted(f, i);
+	if (wanted == 0)
+		return 0;
+	if (blob_store_check_known(f->blob->store, err) < 0)
+		return -EUCLEAN;
 	if (wanted <= left)
 		return 0;
 	return error_set(err, -ENOSPC,

@@ -183,6 +183,9 @@ struct blob_retired {
  * @dirty: the super block on the device says so
  * @suspect: a metadata write failed half-way: memory may not be what is on the device, so it is
  *           never called clean
+ * @unknown: a blob of a store that was recovered cannot be read, so that @pages and @clusters lack
+ *           what it has: which one, and why. Nothing is taken or given back
+ * (blob_store_check_known())
  * @changes: operations under way; unload waits for none, it refuses
  * @commits: batches of extent pages that were written in place; @durable_commits: how many of them
  *           a flush has covered. Any reactor
@@ -205,6 +208,7 @@ struct blob_store {
 	bool unmap_zeroes;
 	bool dirty;
 	bool suspect;
+	char *unknown;
 	bool read_only;
 	bool was_clean, was_recovered;
 	uint32_t changes;
@@ -245,6 +249,11 @@ void blob_set_flags(struct blob *b, uint64_t invalid, uint64_t data_ro, uint64_t
 void blob_adopt(struct blob *parent, struct blob *child);
 void blob_abandon(struct blob *child);
 int blob_check_writable(const struct blob_store *store, struct error *err);
+/** blob_store_is_fixed() - load writes nothing, and puts right in memory only what it finds */
+static inline bool blob_store_is_fixed(const struct blob_store *store)
+{
+	return store->read_only || store->unknown != NULL;
+}
 /** blob_check_change() - metadata of @b may be changed: -EPERM with @err filled when not */
 int blob_check_change(const struct blob *b, struct error *err);
 
@@ -416,7 +425,8 @@ int blob_erase_root(struct blob *b, struct error *err);
 /* clusters.c: taking and freeing clusters */
 void blob_clusters_end(struct blob_clusters *list);
 int blob_clusters_add(struct blob_clusters *list, uint32_t cluster);
-/** blob_cluster_take() - a free cluster, in use now; @zeroed: it reads as zeroes; -ENOSPC */
+/** blob_cluster_take() - a free cluster, in use now; @zeroed: it reads as zeroes; -ENOSPC,
+ * -EUCLEAN */
 int blob_cluster_take(struct blob_store *store, uint32_t *cluster, bool *zeroed);
 /** blob_cluster_untake() - it was not used after all */
 void blob_cluster_untake(struct blob_store *store, uint32_t cluster);

@@ -237,6 +237,29 @@ static int scan(struct blob_store *store, struct blob_scan *found, struct error 
 	return rc;
 }
 
+/*
+ * Recovery counts what is in use by what the blobs say. One that cannot be read, whose pages a cut
+ * may have torn, would seem to have nothing: its clusters would be another's before it is mended.
+ * The masks of a clean store have what it has.
+ */
+static int note_unknown(struct blob_store *store, struct error *err)
+{
+	const struct blob *b = blob_next(store, 0);
+	struct error why = ERROR_INIT;
+
+	while (b != NULL && b->damage == NULL)
+		b = blob_next(store, b->id + 1);
+	if (b == NULL || !store->was_recovered)
+		return 0;
+	if (asprintf(&store->unknown, "blob 0x%" PRIx64 ", %s", b->id, b->damage->text) < 0) {
+		store->unknown = NULL;
+		return error_set(err, -ENOMEM, "no memory");
+	}
+	(void)blob_store_check_known(store, &why);
+	log_error("%s", why.text);
+	return 0;
+}
+
 static int load_blobs(struct blob_store *store, struct error *err)
 {
 	struct blob_scan found = { 0 };
@@ -245,6 +268,8 @@ static int load_blobs(struct blob_store *store, struct error *err)
 	if (rc == 0)
 		rc = blob_attach_all(store, &found, err);
 	blob_scan_free(&found);
+	if (rc == 0)
+		rc = note_unknown(store, err);
 	if (rc < 0)
 		return rc;
 	blob_claim_pages(store);
@@ -344,8 +369,11 @@ int blob_store_unload(struct blob_store *store, struct error *err)
 
 	if (rc < 0)
 		return error_prefix(err, "bdev \"%s\": ", bdev_name(store->bdev));
-	/* Nothing was changed: what is on the device is clean as it was. */
-	if (store->dirty && !store->suspect && !store->read_only)
+	/*
+	 * Nothing was changed: what is on the device is clean as it was. Masks that lack what a
+	 * blob has would be believed.
+	 */
+	if (store->dirty && !store->suspect && !blob_store_is_fixed(store))
 		rc = write_clean(store, err);
 	if (rc < 0)
 		log_warning("bdev \"%s\": %s; the store will be recovered when it is loaded",

@@ -176,6 +176,8 @@ int blob_resize(struct blob *b, uint64_t clusters, struct error *err)
 {
 	int rc = blob_check_change(b, err);
 
+	if (rc == 0)
+		rc = blob_store_check_known(b->store, err);
 	if (rc < 0)
 		return rc;
 	if (clusters > UINT32_MAX)

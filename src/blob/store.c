@@ -119,6 +119,7 @@ void blob_store_free(struct blob_store *store)
 		free(store->channel[i].esnap);
 	free(store->channel);
 	free(store->super);
+	free(store->unknown);
 	free(store);
 }
 
@@ -262,6 +263,17 @@ int blob_check_writable(const struct blob_store *store, struct error *err)
 			 bdev_name(store->bdev));
 }
 
+int blob_store_check_known(const struct blob_store *store, struct error *err)
+{
+	if (store->unknown == NULL)
+		return 0;
+	return error_set(
+		err, -EUCLEAN,
+		"bdev \"%s\": %s: what it has is not known, and nothing can be allocated or "
+		"freed before `cyborg-spdk blob repair` has mended it",
+		bdev_name(store->bdev), store->unknown);
+}
+
 int blob_check_change(const struct blob *b, struct error *err)
 {
 	int rc = blob_check_writable(b->store, err);
@@ -298,6 +310,7 @@ void blob_store_info_get(const struct blob_store *store, struct blob_store_info 
 		.max_growable_size = blob_layout_max_size(geo),
 		.was_clean = store->was_clean,
 		.was_recovered = store->was_recovered,
+		.unknown = store->unknown,
 	};
 	memcpy(info->bstype, geo->bstype, sizeof(info->bstype));
 }

@@ -17,8 +17,12 @@
 
 int blob_page_take(struct blob_store *store, uint32_t from, uint32_t *page, struct error *err)
 {
-	uint64_t found = bit_array_find_clear(store->pages, from);
+	int rc = blob_store_check_known(store, err);
+	uint64_t found;
 
+	if (rc < 0)
+		return rc;
+	found = bit_array_find_clear(store->pages, from);
 	if (found == UINT64_MAX)
 		return error_set(err, -ENOMEM,
 				 "bdev \"%s\": all %" PRIu32

@@ -38,8 +38,10 @@ static void restore(struct lvol *lvol)
 static int delete_entered(struct lvol *lvol, struct error *err)
 {
 	struct blob_info info;
-	int rc;
+	int rc = blob_store_check_known(lvol->store->blobs, err);
 
+	if (rc < 0)
+		return rc;
 	blob_info_get(lvol->blob, &info);
 	if (info.children > 1)
 		return error_set(err, -EPERM,

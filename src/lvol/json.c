@@ -59,6 +59,9 @@ json_t *lvol_store_to_json(const struct lvol_store *store)
 	set_u64(o, "block_size", info.io_unit_size);
 	set_u64(o, "cluster_size", info.cluster_size);
 	set_u64(o, "max_growable_size", info.max_growable_size);
+	/* SPDK knows no such store: the member is there only where there is something to tell. */
+	if (info.unknown != NULL)
+		json_object_set_new(o, "needs_repair", text_to_json(info.unknown));
 	return o;
 }
 

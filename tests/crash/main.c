@@ -26,7 +26,8 @@
 struct args {
 	const char *operation;
 	const char *mutant;
-	uint64_t seed, limit, mode, rounds;
+	const char *tool;
+	uint64_t seed, limit, mode, rounds, repair;
 	bool longer, mutants, flushes, list, events, help;
 };
 
@@ -132,6 +133,8 @@ static void cut_fiber(void *arg)
 	verify_begin(&s->verify, disk, s->run.model, s->mode);
 	s->verify.nested = s->nested;
 	s->verify.seed = s->seed;
+	s->verify.tool = s->mode == 2 ? s->args->tool : NULL;
+	s->verify.repair_every = (unsigned int)s->args->repair;
 	s->good = cut_run(disk, &opts, &s->count);
 	verify_end(&s->verify);
 	disk_delete(disk);
@@ -144,8 +147,10 @@ static void tell(const struct session *s)
 	       s->scenario->name, s->mode, s->unmap_zeroes ? "zeroes" : "does not", s->count.cuts,
 	       s->count.exhaustive, s->count.images, s->verify.nested_images);
 	if (s->mode == 2)
-		printf(" %5" PRIu64 " damaged %4" PRIu64 " super", s->verify.damaged,
-		       s->verify.torn_supers);
+		printf(" %5" PRIu64 " damaged %4" PRIu64 " super %4" PRIu64 " repaired %3" PRIu64
+		       " lost",
+		       s->verify.damaged, s->verify.torn_supers, s->verify.repaired,
+		       s->verify.lost);
 	printf(" %s\n", s->good ? "ok" : "FAULT");
 	fflush(stdout);
 }
@@ -374,6 +379,18 @@ static int parse(int argc, char **argv, struct args *args)
 		  .max = 2,
 		  .help = "1: a metadata page is atomic; 2: it tears (default both)",
 		  .out = &args->mode },
+		{ .name = "tool",
+		  .kind = OPTION_STRING,
+		  .value = "PROGRAM",
+		  .help = "cyborg-spdk-blob, to repair stores with torn pages",
+		  .out = &args->tool },
+		{ .name = "repair",
+		  .kind = OPTION_U64,
+		  .value = "N",
+		  .min = 1,
+		  .max = 1000000,
+		  .help = "repair every Nth of them (default 40; with --long 10)",
+		  .out = &args->repair },
 		{ .name = "rounds",
 		  .kind = OPTION_U64,
 		  .value = "N",
@@ -456,6 +473,8 @@ int main(int argc, char **argv)
 	}
 	if (args.limit == 0)
 		args.limit = args.longer ? 200 : 16;
+	if (args.repair == 0)
+		args.repair = args.longer ? 10 : 40;
 	if (args.rounds == 0)
 		args.rounds = args.longer ? 50 : 2;
 	log_set_print_level(LOG_DISABLED);

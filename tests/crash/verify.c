@@ -15,6 +15,8 @@
 
 #include "base/crc32c.h"
 #include "base/le.h"
+#include "blob/internal.h"
+#include "mend.h"
 #include "walk.h"
 
 /* struct found - a volume of the image; @seen: value of each block; @damage: NULL: none */
@@ -50,9 +52,22 @@ static int load(struct verify *v, bool read_only, struct error *err)
 	blob_store_options_init(&opts);
 	opts.read_only = read_only;
 	rc = blob_store_load(v->desc, &opts, &v->store, err);
-	if (rc == 0)
-		kit_attach(v->store);
-	return rc;
+	if (rc < 0)
+		return rc;
+	kit_attach(v->store);
+	if (v->unguarded) {
+		free(v->store->unknown);
+		v->store->unknown = NULL;
+	}
+	return 0;
+}
+
+static bool is_guarded(const struct verify *v)
+{
+	struct blob_store_info info;
+
+	blob_store_info_get(v->store, &info);
+	return info.unknown != NULL;
 }
 
 static void close_found(struct verify *v)
@@ -571,16 +586,189 @@ static bool reopen(struct verify *v, bool damage)
 	return is_as_seen(v) && (damage || owners_are_right(v, false));
 }
 
+/* --- used on where a volume cannot be read ---------------------------------------------------- */
+
+static bool refused(struct verify *v, int rc, const struct error *err, const char *what)
+{
+	if (rc == -EUCLEAN && strstr(err->text, "cyborg-spdk blob repair") != NULL)
+		return true;
+	return wrong(v, "%s, although not all is known: %d, \"%s\"", what, rc, err->text);
+}
+
+static bool creation_is_refused(struct verify *v)
+{
+	struct blob_options opts = { .clusters = 3, .thin = v->looked % 2 == 0 };
+	struct error err = ERROR_INIT;
+	uint64_t id;
+
+	return refused(v, blob_create(v->store, &opts, &id, &err), &err, "a creation");
+}
+
+/* What it has can be written, and nothing else. */
+static bool writes_as_it_has(struct verify *v, struct found *f)
+{
+	uint8_t buffer[BLOCK] __attribute__((aligned(64)));
+	int rc;
+
+	data_fill(buffer, f->blocks - 1, 1, VALUE_USE + 4);
+	rc = kit_io(f->blob, BDEV_IO_WRITE, buffer, f->blocks - 1, 1);
+	if (rc == 0)
+		f->seen[f->blocks - 1] = VALUE_USE + 4;
+	if (rc == 0 ? f->info.allocated_clusters > 0
+		    : rc == -EUCLEAN && f->info.allocated_clusters < f->info.clusters)
+		return true;
+	return wrong(v, "blob 0x%" PRIx64 ": a write, although not all is known: %s", f->id,
+		     error_errno_text(rc));
+}
+
+static bool changes_are_refused(struct verify *v, struct found *f)
+{
+	struct error err = ERROR_INIT;
+	uint64_t id;
+
+	if (!refused(v, blob_snapshot(f->blob, NULL, 0, &id, &err), &err, "a snapshot") ||
+	    !refused(v, blob_resize(f->blob, f->info.clusters + 1, &err), &err, "a resize"))
+		return false;
+	blob_close(f->blob);
+	f->blob = NULL;
+	if (f->info.children == 0 &&
+	    !refused(v, blob_delete(v->store, f->id, &err), &err, "a deletion"))
+		return false;
+	return open_one(v, f);
+}
+
+static bool refuses(struct verify *v)
+{
+	struct found *f = writable(v);
+
+	if (!creation_is_refused(v))
+		return false;
+	return f == NULL || (writes_as_it_has(v, f) && changes_are_refused(v, f));
+}
+
+/* Nothing that another volume may have is given away, in this session or a later one. */
+static bool go_on_guarded(struct verify *v)
+{
+	struct error err = ERROR_INIT;
+
+	if (!refuses(v) || !is_as_seen(v) || !unload(v))
+		return false;
+	if (load(v, false, &err) < 0)
+		return wrong(v, "the second load: %s", err.text);
+	if (!is_guarded(v))
+		return wrong(v, "the second load knows all");
+	for (uint32_t i = 0; i < v->found_count; i++) {
+		if (v->found[i].damage == NULL && !open_one(v, &v->found[i]))
+			return false;
+	}
+	return is_as_seen(v) && unload(v);
+}
+
 static bool go_on(struct verify *v)
 {
 	bool damage = any_damage(v);
 
+	if (is_guarded(v))
+		return go_on_guarded(v);
+	if (v->unguarded && damage)
+		return use(v) && unload(v);
 	/* What is damaged is to be mended before anything new is written over what it has. */
 	if (!damage && (!owners_are_right(v, false) || !use(v) || !is_as_seen(v)))
 		return false;
 	if (!unload(v) || (!damage && !owners_are_right(v, true)))
 		return false;
 	return reopen(v, damage) && unload(v);
+}
+
+/* --- repaired --------------------------------------------------------------------------------- */
+
+static bool told_fits(struct verify *v, const struct found *f, const struct cut_image *image)
+{
+	const struct state *states[2];
+
+	model_at(v->model, image->at, states);
+	for (unsigned int k = 0; k < 2; k++) {
+		const struct volume *vol = volume_of(states[k], f->id);
+
+		if (vol != NULL && is_as_told(v, f, vol, states[k]))
+			return true;
+	}
+	return false;
+}
+
+/* @before: the volume in the store that was not repaired yet; NULL: it was not there */
+static bool repaired_volume_fits(struct verify *v, const struct found *f,
+				 const struct found *before, const struct cut_image *image)
+{
+	if (f->damage != NULL && (before == NULL || before->damage == NULL))
+		return wrong(v, "repair damages blob 0x%" PRIx64 ": %s", f->id, f->damage);
+	if (f->damage != NULL) {
+		v->lost++;
+		return true;
+	}
+	if (before == NULL || before->damage != NULL)
+		return whole_fits(v, f, image);
+	if (f->blocks != before->blocks ||
+	    memcmp(f->seen, before->seen, f->blocks * sizeof(*f->seen)) != 0)
+		return wrong(v, "repair changes the content of blob 0x%" PRIx64, f->id);
+	return told_fits(v, f, image);
+}
+
+static bool repaired_fits(struct verify *v, const struct found *before, uint32_t count,
+			  const struct cut_image *image)
+{
+	for (uint32_t i = 0; i < v->found_count; i++) {
+		const struct found *was = NULL;
+
+		for (uint32_t j = 0; j < count; j++) {
+			if (before[j].id == v->found[i].id && !before[j].gone)
+				was = &before[j];
+		}
+		if (!repaired_volume_fits(v, &v->found[i], was, image))
+			return false;
+	}
+	return lost_fits(v, image);
+}
+
+static bool repair_store(struct verify *v)
+{
+	char printed[900];
+	struct error err = ERROR_INIT;
+	int code = mend_run(v->tool, v->disk, printed, sizeof(printed));
+
+	v->repaired++;
+	if (load(v, false, &err) == 0)
+		return true;
+	return wrong(v, "load behind repair, which left with %d: %s; it printed: %s", code,
+		     err.text, printed);
+}
+
+static bool is_to_be_repaired(struct verify *v)
+{
+	return v->tool != NULL && v->repairable++ % v->repair_every == 0;
+}
+
+/* What the guarded store was used for has gone before: nothing of it is in the way. */
+static bool repair_and_judge(struct verify *v, const struct cut_image *image)
+{
+	struct found *before = v->found;
+	uint32_t count = v->found_count;
+	bool good;
+
+	v->found = kit_alloc(FOUND_MAX * sizeof(*v->found));
+	v->found_count = 0;
+	good = repair_store(v) && look_around(v) && repaired_fits(v, before, count, image);
+	/* What repair cannot read either is still guarded. */
+	if (good && any_damage(v) && !is_guarded(v) && !v->unguarded)
+		good = wrong(v, "repair leaves a damaged volume, and calls all known");
+	good = good && go_on(v);
+	close_found(v);
+	for (uint32_t i = 0; i < count; i++) {
+		free(before[i].damage);
+		free(before[i].seen);
+	}
+	free(before);
+	return good;
 }
 
 /* --- one image -------------------------------------------------------------------------------- */
@@ -594,7 +782,9 @@ static bool judge(struct verify *v, const struct cut_image *image)
 	if (v->mode == 1)
 		return wrong(v, "a blob is damaged: %s",
 			     v->found[0].damage != NULL ? v->found[0].damage : "not the first one");
-	return compare_torn(v, image) && go_on(v);
+	if (!compare_torn(v, image) || !go_on(v))
+		return false;
+	return !is_to_be_repaired(v) || repair_and_judge(v, image);
 }
 
 static void give_up(struct verify *v)

@@ -16,8 +16,11 @@
  * struct verify
  * @mode: in 2, what a torn page belonged to may be damaged, with a reason
  * @nested: the load itself is recorded and cut again, so deep
+ * @tool: the program that repairs every @repair_every'th store with torn pages; NULL: none does
+ * @unguarded: a store is used as if what torn volumes have were known (a mutant)
  * @found: volumes of the image; see verify.c
- * @damaged, @torn_supers, @nested_images: counts
+ * @damaged, @torn_supers, @nested_images, @repaired: counts
+ * @lost: torn volumes that repair could not read either
  * @why: after a fault
  */
 struct verify {
@@ -27,10 +30,13 @@ struct verify {
 	unsigned int mode;
 	unsigned int nested;
 	uint64_t seed;
+	const char *tool;
+	unsigned int repair_every;
+	bool unguarded;
 	struct blob_store *store;
 	struct found *found;
 	uint32_t found_count;
-	uint64_t looked, damaged, torn_supers, nested_images;
+	uint64_t looked, damaged, torn_supers, nested_images, repairable, repaired, lost;
 	char why[2048];
 };
 

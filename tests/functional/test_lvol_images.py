@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from conftest import RpcError
 from lvol_target import Lvols, unpack
 
 NAMES = ["a1_empty_default_512", "a2_empty_default_4096", "b1_thick_thin_512",
@@ -193,3 +194,11 @@ def test_damaged_volume(lvols, reference, name, damaged):
         checked += 1
     assert checked > 0
     assert "cannot be used" in lvols.target.log
+    guarded = name.endswith("_dirty")
+    assert ("needs_repair" in lvols.stores()["dam"]) == guarded
+    if guarded:
+        with pytest.raises(RpcError, match="page .*cyborg-spdk blob repair"):
+            lvols.rpc.call("bdev_lvol_create", lvs_name="dam", lvol_name="n", size_in_mib=1)
+        with pytest.raises(RpcError, match="page .*cyborg-spdk blob repair"):
+            lvols.rpc.call("bdev_lvol_delete", name=f"dam/{sorted(shown)[0]}")
+        assert {v["name"] for v in lvols.lvols().values()} == shown
