@@ -5,13 +5,15 @@
  *
  * First writes. Order:
  *   new clusters are filled (copied from behind the hole, or zeroed) => the user's data
- *     => (flush) extent pages, in place where there is one, fresh ones elsewhere
+ *     => (flush, unless the clusters were zeroes, durably, as the holes are) extent pages, in place
+ *        where there is one, fresh ones elsewhere
  *     => (flush, only with fresh ones, or runs) chain and root page
  *     => the map is published, the writes are answered
  * A cut before the extent page (or root page) leaves holes, and clusters nobody refers to. Behind
  * it the cluster is the blob's with its whole content, since that was durable before: no old data
- * shows in it. The last step is not flushed unless a write asked for it (FUA): whoever wants to be
- * sure flushes, and that covers it.
+ * shows in it. Of a cluster that was zeroes only the user's data may be missing, as it may from any
+ * write that was not flushed: the hole read the same. The last step is not flushed unless a write
+ * asked for it (FUA): whoever wants to be sure flushes, and that covers it.
  *
  * Giving back. Order:
  *   extent pages, or chain and root page, with holes => the map, the answer
@@ -176,23 +178,21 @@ static bool needs_fill(const struct batch *t, const struct entry *e)
 	return !e->covered && (!e->zeroed || has_back(blob_map(t->blob)));
 }
 
+/* The hole that it was. */
+static bool reads_as_zeroes(const struct batch *t, const struct entry *e)
+{
+	uint32_t upc = t->store->units_per_cluster;
+	struct blob_place place;
+
+	blob_place_behind(t->blob, e->index * upc, upc, &place);
+	return place.kind == BLOB_PLACE_ZEROES;
+}
+
 static int fill(struct batch *t, struct entry *e)
 {
-	struct blob_store *store = t->store;
-	struct blob_place place;
-	struct md_batch *batch;
-
-	blob_place_behind(t->blob, e->index * store->units_per_cluster, store->units_per_cluster,
-			  &place);
-	if (place.kind != BLOB_PLACE_ZEROES)
+	if (!reads_as_zeroes(t, e))
 		return blob_copy_cluster(t->blob, e->index, e->cluster);
-	if (e->zeroed)
-		return 0;
-	batch = md_batch_begin(store);
-	if (batch == NULL)
-		return -ENOMEM;
-	md_batch_zero_clusters(batch, e->cluster, 1, NULL);
-	return md_batch_end(batch);
+	return e->zeroed ? 0 : blob_cluster_zero(t->store, e->cluster);
 }
 
 static void fill_some(void *arg)
@@ -584,6 +584,18 @@ static bool wants_fua(const struct batch *t)
 	return false;
 }
 
+/* Whether a cut behind the extent pages could show what is neither the hole nor the user's data. */
+static bool needs_flush(const struct batch *t)
+{
+	if (!blob_zeroes_durable(t->store))
+		return t->entry_count > 0;
+	for (uint32_t i = 0; i < t->entry_count; i++) {
+		if (!t->entries[i].zeroed || !reads_as_zeroes(t, &t->entries[i]))
+			return true;
+	}
+	return false;
+}
+
 static void allocate(struct batch *t)
 {
 	bool suspect = t->store->suspect;
@@ -592,7 +604,7 @@ static void allocate(struct batch *t)
 	fill_all(t);
 	write_all_data(t);
 	drop_failed(t);
-	if (t->entry_count > 0)
+	if (needs_flush(t))
 		rc = md_flush(t->store);
 	if (rc == 0 && t->entry_count > 0)
 		rc = commit(t);

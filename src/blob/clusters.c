@@ -17,6 +17,9 @@
 /* One request of the device: large enough for speed, small enough for others to get their turn. */
 #define ZERO_BYTES  (UINT64_C(16) << 20)
 #define UNMAP_BYTES (UINT64_C(1) << 30)
+/* What is cleared with the cluster of a first write, at most. */
+#define AHEAD_BYTES    (UINT64_C(64) << 20)
+#define AHEAD_CLUSTERS 16u
 
 void blob_clusters_end(struct blob_clusters *list)
 {
@@ -41,7 +44,7 @@ int blob_clusters_add(struct blob_clusters *list, uint32_t cluster)
 
 uint64_t blob_clusters_free_count(const struct blob_store *store)
 {
-	return bit_array_size(store->clusters) - bit_array_count_set(store->clusters);
+	return bit_array_size(store->clusters) - bit_array_count_set(store->clusters) + store->lent;
 }
 
 static void watch_space(struct blob_store *store)
@@ -67,6 +70,19 @@ void blob_store_watch_space(struct blob_store *store, unsigned int percent,
 	watch_space(store);
 }
 
+/* The last ones may be lent: they are free again in a moment. */
+static uint64_t find_free(struct blob_store *store)
+{
+	uint64_t found = bit_array_find_clear(store->clusters, store->geo.md_clusters);
+
+	while (found >= store->geo.total_clusters && store->lent > 0) {
+		fiber_lock(&store->lend_lock);
+		fiber_unlock(&store->lend_lock);
+		found = bit_array_find_clear(store->clusters, store->geo.md_clusters);
+	}
+	return found;
+}
+
 int blob_cluster_take(struct blob_store *store, uint32_t *cluster, bool *zeroed)
 {
 	int rc = blob_store_check_known(store, NULL);
@@ -74,7 +90,7 @@ int blob_cluster_take(struct blob_store *store, uint32_t *cluster, bool *zeroed)
 
 	if (rc < 0)
 		return rc;
-	found = bit_array_find_clear(store->clusters, store->geo.md_clusters);
+	found = find_free(store);
 	if (found >= store->geo.total_clusters)
 		return -ENOSPC;
 	bit_array_set(store->clusters, found);
@@ -180,6 +196,62 @@ int blob_clusters_take_zeroed(struct blob_store *store, uint64_t count, struct b
 			 bdev_name(store->bdev), error_errno_text(rc));
 }
 
+/* --- taking one ------------------------------------------------------------------------------- */
+
+static int zero_run(struct blob_store *store, uint32_t first, uint32_t count)
+{
+	struct md_batch *batch = md_batch_begin(store);
+
+	if (batch == NULL)
+		return -ENOMEM;
+	md_batch_zero_clusters(batch, first, count, NULL);
+	return md_batch_end(batch);
+}
+
+static bool is_unknown(const struct blob_store *store, uint32_t cluster)
+{
+	return cluster < store->geo.total_clusters && !bit_array_get(store->clusters, cluster) &&
+	       !bit_array_get(store->zeroed, cluster);
+}
+
+static void lend(struct blob_store *store, uint32_t first)
+{
+	uint64_t most = AHEAD_BYTES / store->geo.cluster_size;
+
+	if (most > AHEAD_CLUSTERS)
+		most = AHEAD_CLUSTERS;
+	while (store->lent + 1 < most && is_unknown(store, first + store->lent))
+		bit_array_set(store->clusters, first + store->lent++);
+}
+
+static void take_back(struct blob_store *store, uint32_t first, bool zeroed)
+{
+	for (uint32_t i = first; store->lent > 0; i++, store->lent--) {
+		bit_array_clear(store->clusters, i);
+		if (zeroed)
+			bit_array_set(store->zeroed, i);
+	}
+}
+
+/*
+ * A store that was loaded knows nothing of its free clusters. Where clearing is cheap and making it
+ * durable is not, some that follow are cleared too, so that first writes there find it done.
+ */
+int blob_cluster_zero(struct blob_store *store, uint32_t cluster)
+{
+	int rc;
+
+	if (!store->unmap_zeroes || !store->cache || fiber_lock_is_held(&store->lend_lock))
+		return zero_run(store, cluster, 1);
+	fiber_lock(&store->lend_lock);
+	lend(store, cluster + 1);
+	rc = zero_run(store, cluster, 1 + store->lent);
+	store->clears++;
+	take_back(store, cluster + 1, rc == 0);
+	fiber_unlock(&store->lend_lock);
+	return rc;
+}
+
 /* --- giving back ------------------------------------------------------------------------------ */
 
 static int clear_run(struct md_batch *batch, uint32_t first, uint32_t count, enum blob_clear clear)
@@ -231,6 +303,7 @@ void blob_clusters_give(struct blob_store *store, struct blob_clusters *list, en
 		return;
 	qsort(list->at, list->count, sizeof(*list->at), ascending);
 	zeroed = clear_all(store, list, clear);
+	store->clears += zeroed;
 	for (uint64_t i = 0; i < list->count; i++) {
 		bit_array_clear(store->clusters, list->at[i]);
 		if (zeroed)

@@ -189,6 +189,10 @@ struct blob_retired {
  * @changes: operations under way; unload waits for none, it refuses
  * @commits: batches of extent pages that were written in place; @durable_commits: how many of them
  *           a flush has covered. Any reactor
+ * @clears: how often free clusters were cleared; @durable_clears: how many of them a flush has
+ *          covered
+ * @flushes: that began; @flush_result: of the last, under @flush_lock
+ * @lent: clusters marked in use while they are cleared ahead of their use, under @lend_lock
  */
 struct blob_store {
 	struct bdev_desc *desc;
@@ -213,6 +217,11 @@ struct blob_store {
 	bool was_clean, was_recovered;
 	uint32_t changes;
 	_Atomic uint64_t commits, durable_commits;
+	uint64_t clears, durable_clears;
+	uint64_t flushes;
+	int flush_result;
+	uint32_t lent;
+	struct fiber_lock flush_lock, lend_lock;
 	struct fiber_lock super_lock;
 	struct fiber_lock barrier_lock;
 	TAILQ_HEAD(, blob) work;
@@ -270,7 +279,11 @@ struct blob_esnap *blob_esnap_of(const struct blob *b);
 /* md_io.c: Fiber. I/O on reactor 0 that waits */
 int md_read(struct blob_store *store, void *buffer, uint64_t offset, size_t bytes);
 int md_write(struct blob_store *store, const void *buffer, uint64_t offset, size_t bytes);
-/** md_flush() - what was written is durable; nothing where there is no write cache */
+/**
+ * md_flush() - what was written is durable; nothing where there is no write cache
+ *
+ * One flush serves all who came before it began.
+ */
 int md_flush(struct blob_store *store);
 int md_read_page(struct blob_store *store, void *page, uint32_t index);
 int md_write_page(struct blob_store *store, const void *page, uint32_t index);
@@ -428,6 +441,13 @@ int blob_clusters_add(struct blob_clusters *list, uint32_t cluster);
 /** blob_cluster_take() - a free cluster, in use now; @zeroed: it reads as zeroes; -ENOSPC,
  * -EUCLEAN */
 int blob_cluster_take(struct blob_store *store, uint32_t *cluster, bool *zeroed);
+/** blob_cluster_zero() - Fiber. One that was taken reads as zeroes; so may free ones behind it */
+int blob_cluster_zero(struct blob_store *store, uint32_t cluster);
+/** blob_zeroes_durable() - clusters that are known to read as zeroes do so behind a cut too */
+static inline bool blob_zeroes_durable(const struct blob_store *store)
+{
+	return !store->cache || store->clears == store->durable_clears;
+}
 /** blob_cluster_untake() - it was not used after all */
 void blob_cluster_untake(struct blob_store *store, uint32_t cluster);
 uint64_t blob_clusters_free_count(const struct blob_store *store);

@@ -50,19 +50,38 @@ int md_write(struct blob_store *store, const void *buffer, uint64_t offset, size
 	return fiber_event_wait(&w.event);
 }
 
-int md_flush(struct blob_store *store)
+static int flush_device(struct blob_store *store)
 {
 	uint64_t commits = atomic_load_explicit(&store->commits, memory_order_relaxed);
+	uint64_t clears = store->clears;
 	struct wait w;
+	int rc;
+
+	wait_init(&w, NULL, 0);
+	bdev_flush(store->md, &w.io, 0, bdev_num_blocks(store->bdev));
+	rc = fiber_event_wait(&w.event);
+	if (rc < 0)
+		return rc;
+	blob_commits_durable(store, commits);
+	store->durable_clears = clears;
+	return 0;
+}
+
+/* Who comes during a flush waits for the next one, together with all others that do. */
+int md_flush(struct blob_store *store)
+{
+	uint64_t begun = store->flushes;
 	int rc;
 
 	if (!store->cache)
 		return 0;
-	wait_init(&w, NULL, 0);
-	bdev_flush(store->md, &w.io, 0, bdev_num_blocks(store->bdev));
-	rc = fiber_event_wait(&w.event);
-	if (rc == 0)
-		blob_commits_durable(store, commits);
+	fiber_lock(&store->flush_lock);
+	if (store->flushes == begun) {
+		store->flushes++;
+		store->flush_result = flush_device(store);
+	}
+	rc = store->flush_result;
+	fiber_unlock(&store->flush_lock);
 	return rc;
 }
 

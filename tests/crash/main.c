@@ -220,6 +220,7 @@ static bool run_mutant(const struct mutant *m, const struct args *args)
 		.scenario = scenario_find(m->scenario),
 		.args = args,
 		.seed = args->seed,
+		.unmap_zeroes = m->mutation == MUTATE_CLEAR,
 		.limit = (uint32_t)args->limit,
 		.quiet = true,
 	};

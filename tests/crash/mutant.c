@@ -30,6 +30,9 @@ const struct mutant mutants[] = {
 	  "create-thick", MUTATE_LATE, "zeroes", 0, "root", 0 },
 	{ "thin-data-unflushed", "an extent page names a cluster whose data is not durable",
 	  "thin-write", MUTATE_FLUSH, "data", 3, NULL, 0 },
+	{ "thin-clear-unflushed",
+	  "an extent page names a deleted volume's cluster whose clearing is not durable",
+	  "thin-reuse", MUTATE_CLEAR, "data", 0, NULL, 0 },
 	{ "thin-data-late", "the data of a first write comes behind the extent page", "thin-write",
 	  MUTATE_LATE, "data", 3, "extents", 2 },
 	{ "fua-map-unflushed",
@@ -120,6 +123,7 @@ uint32_t *mutant_order(const struct mutant *m, const struct record *r, uint32_t 
 
 	switch (m->mutation) {
 	case MUTATE_FLUSH:
+	case MUTATE_CLEAR:
 		return mutant_without_flush(r, next_of(r, step, EVENT_FLUSH), count);
 	case MUTATE_WRITE:
 		return order(r, step, NEVER, NEVER, count);

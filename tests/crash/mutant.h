@@ -13,6 +13,7 @@
 
 enum mutation {
 	MUTATE_FLUSH, /* the flush behind the step is left out */
+	MUTATE_CLEAR, /* the same, on a disk that unmaps to zeroes */
 	MUTATE_WRITE, /* the step is left out */
 	MUTATE_LATE,  /* the step comes only behind the flush that follows step @behind */
 };

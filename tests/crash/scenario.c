@@ -101,6 +101,24 @@ static void reuse(struct run *r)
 	run_flush(r, thin, 0);
 }
 
+/* What was deleted is cleared, and the first to use it are first writes. */
+static void thin_reuse(struct run *r)
+{
+	int a = run_create(r, 5, 0, BLOB_CLEAR_DEFAULT), thin;
+
+	thin = run_create(r, 6, CREATE_THIN, BLOB_CLEAR_DEFAULT);
+	run_put(r, a, 0, 5 * B);
+	run_put(r, thin, 0, 1);
+	ready(r);
+	run_delete(r, a);
+	run_write(r, thin, 0, B + 2, 3, false);
+	run_wait(r);
+	run_write(r, thin, 0, 3 * B, 1, false);
+	run_write(r, thin, 1, 4 * B, B, true);
+	run_wait(r);
+	run_flush(r, thin, 0);
+}
+
 /* --- resize ----------------------------------------------------------------------------------- */
 
 static void resize_up(struct run *r)
@@ -568,6 +586,7 @@ const struct scenario scenarios[] = {
 	{ "delete", "delete a thick and a thin volume", delete_one, 1 },
 	{ "delete-pages", "delete a volume of two extent pages", delete_pages, 1 },
 	{ "reuse", "delete, and use the clusters again at once", reuse, 1 },
+	{ "thin-reuse", "delete, and write into holes at once", thin_reuse, 2 },
 	{ "resize-up", "grow volumes", resize_up, 1 },
 	{ "resize-down", "shrink volumes and grow them again", resize_down, 1 },
 	{ "resize-up-pages", "grow a volume over the end of an extent page", resize_up_pages, 1 },
