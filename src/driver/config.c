@@ -104,16 +104,21 @@ int config_save(struct client *c, const char *path, struct error *err)
 	return rc;
 }
 
-static bool entry_names(const json_t *entry, const char *nqn)
+static bool is_named(const json_t *entry, const char *member, const char *const *names)
 {
-	const char *s = json_string_value(json_object_get(json_object_get(entry, "params"), "nqn"));
+	const char *s =
+		json_string_value(json_object_get(json_object_get(entry, "params"), member));
 
-	return s && !strcmp(s, nqn);
+	for (; s && *names; names++) {
+		if (!strcmp(s, *names))
+			return true;
+	}
+	return false;
 }
 
-int config_drop_subsystem(const char *path, const char *nqn, struct error *err)
+int config_drop(const char *path, const char *const *names, struct error *err)
 {
-	json_t *config, *subsystem, *entries;
+	json_t *config, *subsystem, *entries, *entry;
 	bool changed = false;
 	json_error_t at;
 	size_t i;
@@ -128,7 +133,9 @@ int config_drop_subsystem(const char *path, const char *nqn, struct error *err)
 	json_array_foreach (json_object_get(config, "subsystems"), i, subsystem) {
 		entries = json_object_get(subsystem, "config");
 		for (size_t e = json_array_size(entries); e > 0; e--) {
-			if (!entry_names(json_array_get(entries, e - 1), nqn))
+			entry = json_array_get(entries, e - 1);
+			if (!is_named(entry, "nqn", names) && !is_named(entry, "ctrlr", names) &&
+			    !is_named(entry, "name", names))
 				continue;
 			json_array_remove(entries, e - 1);
 			changed = true;

@@ -62,6 +62,19 @@ void driver_step(struct driver *d, const char *title, unsigned int at, unsigned 
 /** driver_default_dir() - CYBORG_SPDK_STATE_DIR, the system's, or the user's */
 int driver_default_dir(char *out, size_t size, struct error *err);
 
+/* What an accelerator's scenario, an attachment's source and its transport may be. */
+#define SCENARIO_WHOLE	   "whole"
+#define SCENARIO_BLOBSTORE "blobstore"
+#define SCENARIO_CEPH	   "ceph"
+#define SOURCE_WHOLE	   "whole"
+#define SOURCE_EXISTING	   "existing"
+#define SOURCE_NEW	   "new"
+#define SOURCE_CLONE	   "clone"
+#define SOURCE_SNAPSHOT	   "snapshot"
+#define SOURCE_RBD	   "rbd"
+#define TRANSPORT_TCP	   "tcp"
+#define TRANSPORT_VHOST	   "vhost-user-blk"
+
 /* request.c: members of a request, each refusal naming the member */
 
 /** request_check() - every member is among @names (ends with NULL) */
@@ -167,31 +180,182 @@ int service_forget(struct driver *d, const char *id, struct error *err);
 
 /** config_save() - write what the target has now, whole or not at all */
 int config_save(struct client *c, const char *path, struct error *err);
-/** config_drop_subsystem() - take a subsystem out of the file; 0 when it is not in it */
-int config_drop_subsystem(const char *path, const char *nqn, struct error *err);
+/**
+ * config_drop() - take out of the file every entry with one of @names as its subsystem, controller
+ * or name; 0 when there is none
+ * @names: ends with NULL
+ */
+int config_drop(const char *path, const char *const *names, struct error *err);
+
+/* view.c: what a target has now */
+
+/**
+ * struct view - one look at a target, all questions asked at once
+ * @stores, @controllers (vhost), @keys: empty where the target has no such method
+ */
+struct view {
+	json_t *bdevs, *transports, *subsystems, *stores, *controllers, *keys;
+};
+
+/** view_take() - 0 and view_fini() later, or a negative errno and nothing to give back */
+int view_take(struct client *c, struct view *out, struct error *err);
+void view_fini(struct view *v);
+/** view_by() - the object of an array whose member @name is the text @value; NULL */
+json_t *view_by(const json_t *list, const char *name, const char *value);
+/** view_text() - a text member; "" when there is none */
+const char *view_text(const json_t *o, const char *name);
+/** view_bdev() - by name or alias */
+json_t *view_bdev(const json_t *bdevs, const char *name);
+/** view_bdev_size() - bytes */
+uint64_t view_bdev_size(const json_t *bdev);
+/** view_bdev_writes() - a host may write to it */
+bool view_bdev_writes(const json_t *bdev);
+/** need_method() - -ENOSYS naming @what where the target has no @method */
+int need_method(struct client *c, const char *method, const char *what, struct error *err);
+
+/* backing.c: the accelerator's own bdev and its store */
+
+/** export_backing() - the accelerator's bdev and the TCP transport exist, the store is loaded */
+int export_backing(struct client *c, const struct accelerator *a, struct error *err);
+/** backing_drift() - append to @list a text for each thing of the bdev and store that is wrong */
+void backing_drift(const struct view *v, const struct accelerator *a, json_t *list);
+/** backing_clear_super() - zero the super block of a Blobstore; 0 when there is none */
+int backing_clear_super(const struct accelerator *a, struct error *err);
+/** backing_wipe() - zero all of it, with progress; the target is down */
+int backing_wipe(struct driver *d, const struct accelerator *a, struct error *err);
+
+/* store.c: a store on the backing */
+
+/** struct store_found - what is on a backing that no target has open */
+struct store_found {
+	char name[STATE_STORE_SIZE];
+	char uuid[UUID_TEXT_SIZE];
+	json_t *volumes; /* names */
+};
+
+/** store_inspect() - -ENOENT when it holds no store of volumes that can be used as it is */
+int store_inspect(struct driver *d, const char *path, struct store_found *out, struct error *err);
+/**
+ * store_ensure() - make @a->store, or take the one that is there; fills its UUID and cluster size
+ * @clear: how space is cleared: "none", "unmap", "write_zeroes", or NULL
+ */
+int store_ensure(struct client *c, struct accelerator *a, const char *clear, struct error *err);
+/** store_volumes() - names of the volumes of a store, new array */
+json_t *store_volumes(const json_t *bdevs, const struct accelerator *a);
+
+/* volume.c: volumes of a store */
+
+/** volume_alias() - "STORE/VOLUME" */
+void volume_alias(const struct accelerator *acc, const char *volume,
+		  char out[static STATE_STORE_SIZE + STATE_VOLUME_SIZE]);
+/**
+ * volume_make() - as the attachment's source says, @a->size being the size that is wanted; 0 when
+ * it is there; fills bdev, size and identity
+ */
+int volume_make(struct client *c, const struct accelerator *acc, struct attachment *a, bool thick,
+		struct error *err);
+/** volume_delete() - 0 also when there is none */
+int volume_delete(struct client *c, const struct accelerator *acc, const char *volume,
+		  struct error *err);
+/** volume_unit() - sizes of volumes are multiples of this */
+uint64_t volume_unit(const struct accelerator *acc);
+/** attachment_identity() - UUID, NGUID and serial number that follow from the data's UUID */
+void attachment_identity(struct attachment *a, const char *uuid);
+/** volume_is_ours() - attach made the volume and no host could write to it: detach deletes it */
+bool volume_is_ours(const struct attachment *a);
+
+/* rbd.c: images of a Ceph cluster */
+
+/** rbd_create() - the bdev @a->bdev on the image @a->volume */
+int rbd_create(struct client *c, const struct accelerator *acc, const struct attachment *a,
+	       struct error *err);
+/** rbd_remove() - 0 also when there is none */
+int rbd_remove(struct client *c, const struct view *v, const struct attachment *a,
+	       struct error *err);
+/** rbd_check() - "POOL/IMAGE" in characters that Ceph takes */
+int rbd_check(const char *image, struct error *err);
+
+/* qos.c: limits */
+
+bool qos_is_set(const struct qos *q);
+bool qos_equal(const struct qos *a, const struct qos *b);
+/** qos_request() - the request's "qos" object, checked; IOPS are rounded up to thousands */
+int qos_request(const json_t *request, struct qos *out, struct error *err);
+/** qos_ensure() - the bdev has these limits and no others */
+int qos_ensure(struct client *c, const json_t *bdev, const struct qos *q, struct error *err);
+/** qos_of() - what the bdev has */
+void qos_of(const json_t *bdev, struct qos *out);
+json_t *qos_json(const struct qos *q);
+
+/* keys.c: what a host proves itself with */
+
+/** keys_request() - the files exist, nobody else may read them, they hold keys of that kind */
+int keys_request(const json_t *request, struct attachment *a, struct error *err);
+bool keys_are_set(const struct attachment *a);
+/** keys_ensure() - the target's keyring has them */
+int keys_ensure(struct client *c, const struct view *v, const struct attachment *a,
+		struct error *err);
+/** keys_host() - members that nvmf_subsystem_add_host wants for them, added to @params */
+void keys_host(const struct attachment *a, json_t *params);
+/** keys_remove() - out of the keyring; 0 when they are not in it */
+int keys_remove(struct client *c, const struct view *v, const struct attachment *a,
+		struct error *err);
 
 /* export.c: what a target shows */
 
-/** export_backing() - the accelerator's bdev and the TCP transport exist */
-int export_backing(struct client *c, const struct accelerator *a, struct error *err);
 /** export_ensure() - the attachment is shown as recorded: no more hosts, no other namespace */
-int export_ensure(struct client *c, const struct attachment *a, struct error *err);
-/** export_remove() - 0 also when there is no such subsystem */
-int export_remove(struct client *c, const char *nqn, struct error *err);
+int export_ensure(struct client *c, const struct accelerator *acc, const struct attachment *a,
+		  struct error *err);
+/** export_remove() - 0 also when there is no such export */
+int export_remove(struct client *c, const struct attachment *a, struct error *err);
+/** export_forget() - take it out of the saved configuration */
+int export_forget(struct driver *d, const struct accelerator *acc, const struct attachment *a,
+		  struct error *err);
 /** export_hosts() - how many controllers hosts have now; or a negative errno */
-int export_hosts(struct client *c, const char *nqn, struct error *err);
-/**
- * export_drift() - append to @list a text for each thing that is not as recorded
- * @subsystems: answer of nvmf_get_subsystems
+int export_hosts(struct client *c, const struct attachment *a, struct error *err);
+
+/* export_vhost.c: the same for vhost-user-blk */
+
+int vhost_ensure(struct client *c, const struct view *v, const struct attachment *a,
+		 struct error *err);
+int vhost_remove(struct client *c, const struct view *v, const struct attachment *a,
+		 struct error *err);
+#define VHOST_NAME_SIZE 48
+
+/** vhost_name() - of the controller */
+void vhost_name(const struct attachment *a, char out[static VHOST_NAME_SIZE]);
+/** vhost_sessions() - how many machines have it open */
+int vhost_sessions(const struct view *v, const struct attachment *a);
+/** vhost_socket() - where the target listens; fills @a->socket */
+int vhost_socket(struct driver *d, struct client *c, struct attachment *a, struct error *err);
+
+/* drift.c */
+
+/** export_drift() - append to @list a text for each thing of an attachment that is not as recorded
  */
-void export_drift(const json_t *subsystems, const struct attachment *a, json_t *list);
-/** backing_drift() - the same for the bdev; @bdevs: answer of bdev_get_bdevs */
-void backing_drift(const json_t *bdevs, const struct accelerator *a, json_t *list);
+void export_drift(const struct view *v, const struct attachment *a, json_t *list);
 
 /* proof.c */
 
 /** proof_run() - connect as the host, identify the namespace, compare; only then 0 */
 int proof_run(struct driver *d, const struct attachment *a, struct error *err);
+
+/* wipe.c */
+
+/** wipe_run() - write zeroes to all of it through the target, with progress; it is not exported */
+int wipe_run(struct driver *d, struct client *c, const struct accelerator *acc,
+	     const struct attachment *a, struct error *err);
+
+/* vhost_user.c: the front-end's side of a negotiation */
+
+/** struct vhost_seen - what a vhost-user-blk device tells */
+struct vhost_seen {
+	uint64_t bytes;
+	bool read_only;
+};
+
+/** vhost_user_ask() - negotiate with the back-end at @path and read its configuration */
+int vhost_user_ask(const char *path, struct vhost_seen *out, struct error *err);
 
 /* answer.c */
 
@@ -203,7 +367,7 @@ void attachment_from(const json_t *o, struct attachment *out);
 json_t *attachment_json(const struct attachment *a);
 /** attachment_connection() - in os-brick's form for its NVMe-oF connector */
 json_t *attachment_connection(const struct attachment *a);
-/** attachment_command() - the command line that connects a Linux host */
+/** attachment_command() - the command line that connects a Linux host, or QEMU's for vhost-user */
 void attachment_command(const struct attachment *a, char *out, size_t size);
 
 #endif

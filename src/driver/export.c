@@ -6,107 +6,14 @@
  * Threading: as driver.h.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "driver/driver.h"
+#include "driver/export.h"
 
-#define MODEL_BLOCK_SIZE 512
-
-static const char *text_of(const json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s ? s : "";
-}
-
-static json_t *find_by(const json_t *list, const char *name, const char *value)
-{
-	json_t *o;
-	size_t i;
-
-	json_array_foreach ((json_t *)list, i, o) {
-		if (!strcmp(text_of(o, name), value))
-			return o;
-	}
-	return NULL;
-}
-
-static bool has_transport(const json_t *transports)
-{
-	json_t *t;
-	size_t i;
-
-	json_array_foreach ((json_t *)transports, i, t) {
-		if (!strcasecmp(text_of(t, "trtype"), "TCP"))
-			return true;
-	}
-	return false;
-}
-
-static int ensure_transport(struct client *c, struct error *err)
-{
-	json_t *transports = NULL;
-	int rc = client_wait(c, "nvmf_get_transports", NULL, &transports, err);
-
-	if (rc == 0 && !has_transport(transports))
-		rc = client_wait(c, "nvmf_create_transport", json_pack("{s:s}", "trtype", "TCP"),
-				 NULL, err);
-	json_decref(transports);
-	return rc;
-}
-
-static int create_memory(struct client *c, const struct accelerator *a, struct error *err)
-{
-	json_int_t blocks = (json_int_t)(a->size / MODEL_BLOCK_SIZE);
-
-	return client_wait(c, "bdev_malloc_create",
-			   json_pack("{s:s, s:I, s:i, s:s}", "name", a->bdev, "num_blocks", blocks,
-				     "block_size", MODEL_BLOCK_SIZE, "uuid", a->uuid),
-			   NULL, err);
-}
-
-/* io_uring where the target has it; the older AIO module otherwise, which wants the block size. */
-static int create_backing(struct client *c, const struct accelerator *a, struct error *err)
-{
-	json_t *params;
-
-	if (!strcmp(a->kind, "memory"))
-		return create_memory(c, a, err);
-	params = json_pack("{s:s, s:s, s:I, s:s}", "name", a->bdev, "filename", a->path,
-			   "block_size", (json_int_t)a->block_size, "uuid", a->uuid);
-	return client_wait(
-		c, client_has(c, "bdev_uring_create") ? "bdev_uring_create" : "bdev_aio_create",
-		params, NULL, err);
-}
-
-int export_backing(struct client *c, const struct accelerator *a, struct error *err)
-{
-	json_t *bdevs = NULL;
-	int rc = client_wait(c, "bdev_get_bdevs", NULL, &bdevs, err);
-
-	if (rc == 0 && !find_by(bdevs, "name", a->bdev))
-		rc = create_backing(c, a, err);
-	json_decref(bdevs);
-	return rc == 0 ? ensure_transport(c, err) : rc;
-}
-
-static int get_subsystem(struct client *c, const char *nqn, json_t **out, struct error *err)
-{
-	json_t *all = NULL;
-	int rc = client_wait(c, "nvmf_get_subsystems", NULL, &all, err);
-
-	*out = NULL;
-	if (rc == 0)
-		*out = json_incref(find_by(all, "nqn", nqn));
-	json_decref(all);
-	return rc;
-}
-
-static json_t *namespace_of(const json_t *subsystem, uint32_t nsid)
+json_t *export_namespace(const json_t *subsystem, uint32_t nsid)
 {
 	json_t *ns;
 	size_t i;
@@ -118,7 +25,7 @@ static json_t *namespace_of(const json_t *subsystem, uint32_t nsid)
 	return NULL;
 }
 
-static bool listens(const json_t *subsystem, const struct attachment *a)
+bool export_listens(const json_t *subsystem, const struct attachment *a)
 {
 	char port[8];
 	json_t *l;
@@ -126,9 +33,9 @@ static bool listens(const json_t *subsystem, const struct attachment *a)
 
 	snprintf(port, sizeof(port), "%u", a->port);
 	json_array_foreach (json_object_get(subsystem, "listen_addresses"), i, l) {
-		if (!strcasecmp(text_of(l, "trtype"), "TCP") &&
-		    !strcmp(text_of(l, "traddr"), a->address) &&
-		    !strcmp(text_of(l, "trsvcid"), port))
+		if (!strcasecmp(view_text(l, "trtype"), "TCP") &&
+		    !strcmp(view_text(l, "traddr"), a->address) &&
+		    !strcmp(view_text(l, "trsvcid"), port))
 			return true;
 	}
 	return false;
@@ -136,24 +43,24 @@ static bool listens(const json_t *subsystem, const struct attachment *a)
 
 static bool ns_is_right(const json_t *ns, const struct attachment *a)
 {
-	return !strcmp(text_of(ns, "bdev_name"), a->bdev) &&
-	       !strcasecmp(text_of(ns, "uuid"), a->uuid);
+	return !strcmp(view_text(ns, "bdev_name"), a->bdev) &&
+	       !strcasecmp(view_text(ns, "uuid"), a->uuid);
 }
 
 /* SPDK before 19.04 has one model number for all, and does not show it. */
-static bool model_is_right(const json_t *s, const struct attachment *a)
+bool export_model_is_right(const json_t *s, const struct attachment *a)
 {
 	json_t *model = json_object_get(s, "model_number");
 
-	return !model || !strcmp(text_of(s, "model_number"), a->model);
+	return !model || !strcmp(view_text(s, "model_number"), a->model);
 }
 
 /* Identity cannot be changed in place: a subsystem that shows another one is made anew. */
 static bool identity_is_right(const json_t *s, const struct attachment *a)
 {
-	json_t *ns = namespace_of(s, a->nsid);
+	json_t *ns = export_namespace(s, a->nsid);
 
-	return !strcmp(text_of(s, "serial_number"), a->serial) && model_is_right(s, a) &&
+	return !strcmp(view_text(s, "serial_number"), a->serial) && export_model_is_right(s, a) &&
 	       (!ns || ns_is_right(ns, a));
 }
 
@@ -175,6 +82,28 @@ static int add_namespace(struct client *c, const struct attachment *a, struct er
 			   NULL, err);
 }
 
+static int allow_host(struct client *c, const struct attachment *a, struct error *err)
+{
+	json_t *params = json_pack("{s:s, s:s}", "nqn", a->nqn, "host", a->host);
+	int rc;
+
+	keys_host(a, params);
+	rc = client_wait(c, "nvmf_subsystem_add_host", params, NULL, err);
+	if (rc == -EREMOTEIO && keys_are_set(a))
+		error_prefix(err,
+			     "instance %s: the host's keys need a target that takes them "
+			     "(SPDK since 24.05 for TLS, 24.09 for DH-HMAC-CHAP): ",
+			     a->instance);
+	return rc;
+}
+
+/* A host that may connect without the key that it should have is let in anew, with the key. */
+static bool host_is_right(const json_t *host, const struct attachment *a)
+{
+	return !strcmp(view_text(host, "nqn"), a->host) &&
+	       (!a->dhchap_key[0] || view_text(host, "dhchap_key")[0]);
+}
+
 static int ensure_hosts(struct client *c, const json_t *s, const struct attachment *a,
 			struct error *err)
 {
@@ -187,156 +116,166 @@ static int ensure_hosts(struct client *c, const json_t *s, const struct attachme
 				 json_pack("{s:s, s:b}", "nqn", a->nqn, "allow_any_host", 0), NULL,
 				 err);
 	json_array_foreach (hosts, i, h) {
-		if (rc == 0 && strcmp(text_of(h, "nqn"), a->host) != 0)
+		if (rc == 0 && !host_is_right(h, a))
 			rc = client_wait(
 				c, "nvmf_subsystem_remove_host",
-				json_pack("{s:s, s:s}", "nqn", a->nqn, "host", text_of(h, "nqn")),
+				json_pack("{s:s, s:s}", "nqn", a->nqn, "host", view_text(h, "nqn")),
 				NULL, err);
 	}
-	if (rc == 0 && !find_by(hosts, "nqn", a->host))
-		rc = client_wait(c, "nvmf_subsystem_add_host",
-				 json_pack("{s:s, s:s}", "nqn", a->nqn, "host", a->host), NULL,
-				 err);
+	h = view_by(hosts, "nqn", a->host);
+	if (rc == 0 && (!h || !host_is_right(h, a)))
+		rc = allow_host(c, a, err);
 	return rc;
 }
 
 static int add_listener(struct client *c, const struct attachment *a, struct error *err)
 {
+	json_t *params;
 	char port[8];
 
 	snprintf(port, sizeof(port), "%u", a->port);
-	return client_wait(c, "nvmf_subsystem_add_listener",
-			   json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "nqn", a->nqn,
-				     "listen_address", "trtype", "TCP", "adrfam", a->family,
-				     "traddr", a->address, "trsvcid", port),
-			   NULL, err);
+	params = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "nqn", a->nqn, "listen_address",
+			   "trtype", "TCP", "adrfam", a->family, "traddr", a->address, "trsvcid",
+			   port);
+	if (a->psk[0])
+		json_object_set_new(params, "secure_channel", json_true());
+	return client_wait(c, "nvmf_subsystem_add_listener", params, NULL, err);
 }
 
-int export_ensure(struct client *c, const struct attachment *a, struct error *err)
+static int ensure_subsystem(struct client *c, const struct view *v, const struct attachment *a,
+			    struct error *err)
 {
-	json_t *s = NULL;
-	int rc = get_subsystem(c, a->nqn, &s, err);
+	const json_t *s = view_by(v->subsystems, "nqn", a->nqn);
+	int rc = 0;
 
-	if (rc == 0 && s && !identity_is_right(s, a)) {
-		rc = export_remove(c, a->nqn, err);
-		json_decref(s);
+	if (s && !identity_is_right(s, a)) {
+		rc = client_wait(c, "nvmf_delete_subsystem", json_pack("{s:s}", "nqn", a->nqn),
+				 NULL, err);
 		s = NULL;
 	}
 	if (rc == 0 && !s)
 		rc = create_subsystem(c, a, err);
-	if (rc == 0 && !namespace_of(s, a->nsid))
+	if (rc == 0 && !export_namespace(s, a->nsid))
 		rc = add_namespace(c, a, err);
 	/* The listener comes last: before it nobody but the recorded host is allowed. */
 	if (rc == 0)
 		rc = ensure_hosts(c, s, a, err);
-	if (rc == 0 && !listens(s, a))
+	if (rc == 0 && !export_listens(s, a))
 		rc = add_listener(c, a, err);
-	json_decref(s);
 	return rc;
 }
 
-int export_remove(struct client *c, const char *nqn, struct error *err)
+static int missing(const struct attachment *a, const struct accelerator *acc, struct error *err)
 {
-	json_t *s;
-	int rc = get_subsystem(c, nqn, &s, err);
-
-	if (rc == 0 && s)
-		rc = client_wait(c, "nvmf_delete_subsystem", json_pack("{s:s}", "nqn", nqn), NULL,
-				 err);
-	json_decref(s);
-	return rc;
+	return error_set(err, -EPROTO,
+			 "instance %s: %s (bdev %s) is not on accelerator %s any more: detach the "
+			 "instance, or bring the volume back",
+			 a->instance, a->volume[0] ? a->volume : "the whole backing", a->bdev,
+			 acc->id);
 }
 
-int export_hosts(struct client *c, const char *nqn, struct error *err)
+int export_ensure(struct client *c, const struct accelerator *acc, const struct attachment *a,
+		  struct error *err)
 {
-	json_t *s, *list = NULL;
-	int rc = get_subsystem(c, nqn, &s, err);
+	const json_t *bdev;
+	struct view v;
+	int rc = view_take(c, &v, err);
 
-	if (rc == 0 && s) {
-		rc = client_wait(c, "nvmf_subsystem_get_controllers",
-				 json_pack("{s:s}", "nqn", nqn), &list, err);
+	if (rc < 0)
+		return rc;
+	if (!strcmp(a->source, SOURCE_RBD) && !view_bdev(v.bdevs, a->bdev)) {
+		view_fini(&v);
+		rc = rbd_create(c, acc, a, err);
 		if (rc == 0)
-			rc = (int)json_array_size(list);
-		json_decref(list);
+			rc = view_take(c, &v, err);
+		if (rc < 0)
+			return rc;
 	}
-	json_decref(s);
+	bdev = view_bdev(v.bdevs, a->bdev);
+	if (rc == 0 && !bdev)
+		rc = missing(a, acc, err);
+	if (rc == 0)
+		rc = keys_ensure(c, &v, a, err);
+	if (rc == 0 && !strcmp(a->transport, TRANSPORT_VHOST))
+		rc = vhost_ensure(c, &v, a, err);
+	else if (rc == 0)
+		rc = ensure_subsystem(c, &v, a, err);
+	/* Behind the export: SPDK changes limits only of a bdev that somebody has open. */
+	if (rc == 0)
+		rc = qos_ensure(c, bdev, &a->qos, err);
+	view_fini(&v);
 	return rc;
 }
 
-static void drift(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void drift(json_t *list, const char *fmt, ...)
+static int remove_subsystem(struct client *c, const struct view *v, const struct attachment *a,
+			    struct error *err)
 {
-	char text[512];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	json_array_append_new(list, json_string(text));
+	if (!view_by(v->subsystems, "nqn", a->nqn))
+		return 0;
+	return client_wait(c, "nvmf_delete_subsystem", json_pack("{s:s}", "nqn", a->nqn), NULL,
+			   err);
 }
 
-static void drift_text(json_t *list, const struct attachment *a, const char *what,
-		       const char *found, const char *recorded)
+int export_remove(struct client *c, const struct attachment *a, struct error *err)
 {
-	if (strcasecmp(found, recorded) != 0)
-		drift(list, "instance %s: %s is \"%s\", recorded is \"%s\"", a->instance, what,
-		      found, recorded);
+	static const struct qos none;
+	const json_t *bdev;
+	struct view v;
+	int rc = view_take(c, &v, err);
+
+	if (rc < 0)
+		return rc;
+	bdev = view_bdev(v.bdevs, a->bdev);
+	if (bdev && qos_is_set(&a->qos))
+		rc = qos_ensure(c, bdev, &none, err);
+	if (rc == 0 && !strcmp(a->transport, TRANSPORT_VHOST))
+		rc = vhost_remove(c, &v, a, err);
+	else if (rc == 0)
+		rc = remove_subsystem(c, &v, a, err);
+	if (rc == 0)
+		rc = keys_remove(c, &v, a, err);
+	if (rc == 0 && !strcmp(a->source, SOURCE_RBD))
+		rc = rbd_remove(c, &v, a, err);
+	view_fini(&v);
+	return rc;
 }
 
-static void drift_hosts(const json_t *s, const struct attachment *a, json_t *list)
+int export_forget(struct driver *d, const struct accelerator *acc, const struct attachment *a,
+		  struct error *err)
 {
-	json_t *hosts = json_object_get(s, "hosts"), *h;
-	size_t i;
+	char controller[VHOST_NAME_SIZE];
+	/* The bdev of a whole backing stays; of a volume the file has no more than its limits. */
+	const char *names[] = { a->nqn, controller, a->volume[0] ? a->bdev : NULL, NULL };
+	struct target_paths paths;
+	int rc = target_paths(d, acc->id, &paths, err);
 
-	if (json_is_true(json_object_get(s, "allow_any_host")))
-		drift(list, "instance %s: any host may connect", a->instance);
-	if (!find_by(hosts, "nqn", a->host))
-		drift(list, "instance %s: host %s may not connect", a->instance, a->host);
-	json_array_foreach (hosts, i, h) {
-		if (strcmp(text_of(h, "nqn"), a->host) != 0)
-			drift(list, "instance %s: host %s may connect and should not", a->instance,
-			      text_of(h, "nqn"));
-	}
+	vhost_name(a, controller);
+	return rc == 0 ? config_drop(paths.config, names, err) : rc;
 }
 
-void export_drift(const json_t *subsystems, const struct attachment *a, json_t *list)
+static int count_controllers(struct client *c, const struct attachment *a, struct error *err)
 {
-	json_t *s = find_by(subsystems, "nqn", a->nqn), *ns;
+	json_t *list = NULL;
+	int rc = client_wait(c, "nvmf_subsystem_get_controllers", json_pack("{s:s}", "nqn", a->nqn),
+			     &list, err);
 
-	if (!s) {
-		drift(list, "instance %s: subsystem %s is not exported", a->instance, a->nqn);
-		return;
-	}
-	drift_text(list, a, "serial number", text_of(s, "serial_number"), a->serial);
-	if (!model_is_right(s, a))
-		drift_text(list, a, "model", text_of(s, "model_number"), a->model);
-	ns = namespace_of(s, a->nsid);
-	if (!ns) {
-		drift(list, "instance %s: namespace %u is missing", a->instance, a->nsid);
-	} else {
-		drift_text(list, a, "UUID", text_of(ns, "uuid"), a->uuid);
-		drift_text(list, a, "NGUID", text_of(ns, "nguid"), a->nguid);
-		drift_text(list, a, "bdev", text_of(ns, "bdev_name"), a->bdev);
-	}
-	if (!listens(s, a))
-		drift(list, "instance %s: nobody listens at %s port %u", a->instance, a->address,
-		      a->port);
-	drift_hosts(s, a, list);
+	if (rc == 0)
+		rc = (int)json_array_size(list);
+	json_decref(list);
+	return rc;
 }
 
-void backing_drift(const json_t *bdevs, const struct accelerator *a, json_t *list)
+int export_hosts(struct client *c, const struct attachment *a, struct error *err)
 {
-	json_t *b = find_by(bdevs, "name", a->bdev);
-	json_int_t size;
+	struct view v;
+	int rc = view_take(c, &v, err);
 
-	if (!b) {
-		drift(list, "bdev %s on %s is missing", a->bdev, a->path[0] ? a->path : "memory");
-		return;
-	}
-	size = json_integer_value(json_object_get(b, "num_blocks")) *
-	       json_integer_value(json_object_get(b, "block_size"));
-	if ((uint64_t)size != a->size)
-		drift(list, "bdev %s has %lld bytes, recorded are %llu", a->bdev, (long long)size,
-		      (unsigned long long)a->size);
+	if (rc < 0)
+		return rc;
+	if (!strcmp(a->transport, TRANSPORT_VHOST))
+		rc = vhost_sessions(&v, a);
+	else if (view_by(v.subsystems, "nqn", a->nqn))
+		rc = count_controllers(c, a, err);
+	view_fini(&v);
+	return rc;
 }

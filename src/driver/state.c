@@ -35,6 +35,27 @@ static const char *const migrations[] = {
 	"  argument TEXT NOT NULL, step INTEGER NOT NULL, outcome TEXT NOT NULL,"
 	"  begun INTEGER NOT NULL, ended INTEGER) STRICT;"
 	"CREATE INDEX journal_open ON journal (outcome) WHERE outcome = 'open';",
+
+	/* 2: stores and their volumes; transports, limits and keys of attachments */
+	"ALTER TABLE accelerator ADD COLUMN scenario TEXT NOT NULL DEFAULT 'whole';"
+	"ALTER TABLE accelerator ADD COLUMN store TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE accelerator ADD COLUMN store_uuid TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE accelerator ADD COLUMN cluster_size INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE accelerator ADD COLUMN store_made INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE accelerator ADD COLUMN ceph_user TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE attachment ADD COLUMN source TEXT NOT NULL DEFAULT 'whole';"
+	"ALTER TABLE attachment ADD COLUMN volume TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE attachment ADD COLUMN origin TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE attachment ADD COLUMN transport TEXT NOT NULL DEFAULT 'tcp';"
+	"ALTER TABLE attachment ADD COLUMN socket TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE attachment ADD COLUMN read_only INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN rw_ios INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN rw_mb INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN r_mb INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN w_mb INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN dhchap_key TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE attachment ADD COLUMN dhchap_ctrlr_key TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE attachment ADD COLUMN psk TEXT NOT NULL DEFAULT '';",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))

@@ -19,16 +19,21 @@
 #include "base/error.h"
 #include "base/uuid.h"
 
-#define STATE_NQN_SIZE	224 /* NVMe base 2.0, section 4.7: 223 bytes */
-#define STATE_ID_SIZE	49
-#define STATE_NAME_SIZE 129
+#define STATE_NQN_SIZE	  224 /* NVMe base 2.0, section 4.7: 223 bytes */
+#define STATE_ID_SIZE	  49
+#define STATE_NAME_SIZE	  129
+#define STATE_STORE_SIZE  64  /* SPDK: 63 characters */
+#define STATE_VOLUME_SIZE 160 /* a volume's 63 characters, or POOL/IMAGE */
+#define STATE_PATH_SIZE	  512
 
 struct state;
 
 /**
  * struct accelerator - a backing and the target that serves it
- * @kind: "file", "device", "memory"
- * @path: of the backing; "" for memory
+ * @scenario: "whole": the backing is attached as it is; "blobstore": it has a store of volumes;
+ *            "ceph": no backing, images of a cluster are attached
+ * @kind: "file", "device", "memory", "ceph"
+ * @path: of the backing; "" for memory; of a cluster its configuration file
  * @made: install created the file, so uninstall removes it
  * @wiped: data that was on the backing was given up by --force
  * @serial: of the backing
@@ -36,10 +41,14 @@ struct state;
  * @uuid: identity of the data; the namespace carries it
  * @target: program; @version: what it says of itself
  * @arguments: further arguments of the target, one a line
+ * @store, @store_uuid, @cluster_size: of the store; empty until install made or adopted it
+ * @store_made: install made the store, so uninstall removes it
+ * @ceph_user: who asks the cluster, without "client."
  */
 struct accelerator {
 	char id[STATE_ID_SIZE];
 	char type[16];
+	char scenario[16];
 	char kind[16];
 	char path[PATH_MAX];
 	bool made;
@@ -51,10 +60,25 @@ struct accelerator {
 	char target[PATH_MAX];
 	char version[160];
 	char arguments[512];
+	char store[STATE_STORE_SIZE];
+	char store_uuid[UUID_TEXT_SIZE];
+	uint32_t cluster_size;
+	bool store_made;
+	char ceph_user[64];
+};
+
+/** struct qos - limits of a bdev; 0 for none; I/Os in thousands, bytes in MiB a second */
+struct qos {
+	uint64_t rw_ios, rw_mb, r_mb, w_mb;
 };
 
 /**
  * struct attachment - an export of an accelerator's bdev to one host for one instance
+ * @source: how it came to its bdev: "whole", "existing" (a volume), "new", "clone" (of the
+ *          snapshot @origin), "snapshot" (of the volume @origin), "rbd"
+ * @volume: name in the store, or POOL/IMAGE; "" for the whole backing
+ * @transport: "tcp", or "vhost-user-blk" at @socket
+ * @dhchap_key, @dhchap_ctrlr_key, @psk: files that hold the host's keys; never their content
  * @host: the only host NQN that may connect
  * @nqn, @nsid, @uuid, @nguid, @serial, @model: what the host sees; never changes while attached
  * @family: "IPv4" or "IPv6"
@@ -74,6 +98,16 @@ struct attachment {
 	char address[64];
 	uint16_t port;
 	uint64_t size;
+	char source[12];
+	char volume[STATE_VOLUME_SIZE];
+	char origin[STATE_VOLUME_SIZE];
+	char transport[16];
+	char socket[108];
+	bool read_only;
+	struct qos qos;
+	char dhchap_key[STATE_PATH_SIZE];
+	char dhchap_ctrlr_key[STATE_PATH_SIZE];
+	char psk[STATE_PATH_SIZE];
 };
 
 /**

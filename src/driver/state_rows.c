@@ -12,10 +12,11 @@
 
 #define ACCELERATOR_COLUMNS                                                                        \
 	"id, type, kind, path, made, size, block_size, serial, bdev, uuid, target, version, "      \
-	"arguments"
+	"arguments, scenario, store, store_uuid, cluster_size, store_made, ceph_user"
 #define ATTACHMENT_COLUMNS                                                                         \
 	"instance, accelerator, bdev, host, nqn, nsid, uuid, nguid, serial, model, family, "       \
-	"address, port, size"
+	"address, port, size, source, volume, origin, transport, socket, read_only, rw_ios, "      \
+	"rw_mb, r_mb, w_mb, dhchap_key, dhchap_ctrlr_key, psk"
 
 static void accelerator_read(sqlite3_stmt *q, void *row)
 {
@@ -35,6 +36,12 @@ static void accelerator_read(sqlite3_stmt *q, void *row)
 	state_text(q, 10, a->target, sizeof(a->target));
 	state_text(q, 11, a->version, sizeof(a->version));
 	state_text(q, 12, a->arguments, sizeof(a->arguments));
+	state_text(q, 13, a->scenario, sizeof(a->scenario));
+	state_text(q, 14, a->store, sizeof(a->store));
+	state_text(q, 15, a->store_uuid, sizeof(a->store_uuid));
+	a->cluster_size = (uint32_t)sqlite3_column_int64(q, 16);
+	a->store_made = sqlite3_column_int(q, 17) != 0;
+	state_text(q, 18, a->ceph_user, sizeof(a->ceph_user));
 }
 
 static void attachment_read(sqlite3_stmt *q, void *row)
@@ -56,6 +63,19 @@ static void attachment_read(sqlite3_stmt *q, void *row)
 	state_text(q, 11, a->address, sizeof(a->address));
 	a->port = (uint16_t)sqlite3_column_int(q, 12);
 	a->size = (uint64_t)sqlite3_column_int64(q, 13);
+	state_text(q, 14, a->source, sizeof(a->source));
+	state_text(q, 15, a->volume, sizeof(a->volume));
+	state_text(q, 16, a->origin, sizeof(a->origin));
+	state_text(q, 17, a->transport, sizeof(a->transport));
+	state_text(q, 18, a->socket, sizeof(a->socket));
+	a->read_only = sqlite3_column_int(q, 19) != 0;
+	a->qos.rw_ios = (uint64_t)sqlite3_column_int64(q, 20);
+	a->qos.rw_mb = (uint64_t)sqlite3_column_int64(q, 21);
+	a->qos.r_mb = (uint64_t)sqlite3_column_int64(q, 22);
+	a->qos.w_mb = (uint64_t)sqlite3_column_int64(q, 23);
+	state_text(q, 24, a->dhchap_key, sizeof(a->dhchap_key));
+	state_text(q, 25, a->dhchap_ctrlr_key, sizeof(a->dhchap_ctrlr_key));
+	state_text(q, 26, a->psk, sizeof(a->psk));
 }
 
 /* Take the statement; fill at most one row. */
@@ -163,29 +183,41 @@ int state_put_accelerator(struct state *s, const struct accelerator *a, struct e
 		s,
 		state_prepare(s, err,
 			      "INSERT INTO accelerator (" ACCELERATOR_COLUMNS ") "
-			      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET "
+			      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO "
+			      "UPDATE SET "
 			      "type=excluded.type, kind=excluded.kind, path=excluded.path, "
 			      "made=excluded.made, size=excluded.size, "
 			      "block_size=excluded.block_size, serial=excluded.serial, "
 			      "bdev=excluded.bdev, uuid=excluded.uuid, target=excluded.target, "
-			      "version=excluded.version, arguments=excluded.arguments",
-			      "ssssiiissssss", a->id, a->type, a->kind, a->path, (int64_t)a->made,
-			      (int64_t)a->size, (int64_t)a->block_size, a->serial, a->bdev, a->uuid,
-			      a->target, a->version, a->arguments),
+			      "version=excluded.version, arguments=excluded.arguments, "
+			      "scenario=excluded.scenario, store=excluded.store, "
+			      "store_uuid=excluded.store_uuid, "
+			      "cluster_size=excluded.cluster_size, "
+			      "store_made=excluded.store_made, ceph_user=excluded.ceph_user",
+			      "ssssiiisssssssssiis", a->id, a->type, a->kind, a->path,
+			      (int64_t)a->made, (int64_t)a->size, (int64_t)a->block_size, a->serial,
+			      a->bdev, a->uuid, a->target, a->version, a->arguments, a->scenario,
+			      a->store, a->store_uuid, (int64_t)a->cluster_size,
+			      (int64_t)a->store_made, a->ceph_user),
 		err);
 }
 
 int state_put_attachment(struct state *s, const struct attachment *a, struct error *err)
 {
-	return state_run(s,
-			 state_prepare(s, err,
-				       "INSERT OR REPLACE INTO attachment (" ATTACHMENT_COLUMNS ") "
-				       "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-				       "sssssissssssii", a->instance, a->accelerator, a->bdev,
-				       a->host, a->nqn, (int64_t)a->nsid, a->uuid, a->nguid,
-				       a->serial, a->model, a->family, a->address, (int64_t)a->port,
-				       (int64_t)a->size),
-			 err);
+	return state_run(
+		s,
+		state_prepare(s, err,
+			      "INSERT OR REPLACE INTO attachment (" ATTACHMENT_COLUMNS ") "
+			      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			      "sssssissssssii"
+			      "sssssiiiiisss",
+			      a->instance, a->accelerator, a->bdev, a->host, a->nqn,
+			      (int64_t)a->nsid, a->uuid, a->nguid, a->serial, a->model, a->family,
+			      a->address, (int64_t)a->port, (int64_t)a->size, a->source, a->volume,
+			      a->origin, a->transport, a->socket, (int64_t)a->read_only,
+			      (int64_t)a->qos.rw_ios, (int64_t)a->qos.rw_mb, (int64_t)a->qos.r_mb,
+			      (int64_t)a->qos.w_mb, a->dhchap_key, a->dhchap_ctrlr_key, a->psk),
+		err);
 }
 
 int state_drop_accelerator(struct state *s, const char *id, struct error *err)

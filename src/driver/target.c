@@ -163,7 +163,7 @@ static int restore(struct driver *d, const struct accelerator *a, struct client 
 	int rc = n < 0 ? (int)n : export_backing(c, a, err);
 
 	for (ssize_t i = 0; rc == 0 && i < n; i++)
-		rc = export_ensure(c, &list[i], err);
+		rc = export_ensure(c, a, &list[i], err);
 	free(list);
 	return rc;
 }

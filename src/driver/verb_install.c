@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "driver/verb.h"
+#include "driver/install.h"
 
 #define SIZE_MIN   (UINT64_C(1) << 20)
 #define BLOCK_SIZE 512
@@ -31,13 +31,29 @@ static int plan_memory(struct accelerator *a, uint64_t size, struct error *err)
 	return 0;
 }
 
-/* Empty, or its serial was named by somebody who means it. */
-static int judge(const struct probe_device *dev, const char *force, struct error *err)
+static bool holds_blobstore(const struct probe_device *dev)
+{
+	for (size_t i = 0; i < dev->finding_count; i++) {
+		if (dev->findings[i].reason == PROBE_REASON_BLOBSTORE)
+			return true;
+	}
+	return false;
+}
+
+/* Empty, or a store to be taken over, or its serial was named by somebody who means it. */
+static int judge(struct driver *d, const struct probe_device *dev, const char *force,
+		 struct accelerator *a, struct error *err)
 {
 	const struct probe_finding *f = probe_device_reason(dev);
+	int rc;
 
 	if (!f)
 		return 0;
+	if (f->verdict == PROBE_HOLDS_DATA && a->store_made && holds_blobstore(dev)) {
+		rc = store_adopt(d, dev, force, a, err);
+		if (rc != -ENOENT)
+			return rc;
+	}
 	if (f->verdict == PROBE_IN_USE)
 		return error_set(err, -EBUSY, "%s; to use it here: %s", f->text, f->remedy);
 	if (f->verdict == PROBE_UNFIT)
@@ -132,7 +148,7 @@ static int plan_existing(struct driver *d, struct accelerator *a, const char *pa
 		a->block_size = dev->block_size;
 		rc = check_unshared(d, a, err);
 		if (rc == 0)
-			rc = judge(dev, force, err);
+			rc = judge(d, dev, force, a, err);
 		if (rc == 0 && size && size != dev->size)
 			rc = error_set(err, -EINVAL,
 				       "backing %s exists with %llu bytes and --size says %llu: "
@@ -162,6 +178,8 @@ static int plan_backing(struct driver *d, struct accelerator *a, const json_t *r
 
 	if (err->code)
 		return err->code;
+	if (!strcmp(a->kind, "ceph"))
+		return 0;
 	if (!path == !memory)
 		return error_set(err, -EINVAL,
 				 "install needs one of --backing FILE|DEVICE and --memory SIZE");
@@ -262,13 +280,32 @@ static int plan_repeat(const struct accelerator *a, const json_t *request, struc
 				 "uninstall it first, or take another id",
 				 a->id, a->path[0] ? a->path : "memory",
 				 (unsigned long long)a->size);
-	return 0;
+	return scenario_repeat(a, request, err);
+}
+
+static int plan_fresh(struct verb_run *v, struct accelerator *a, const json_t *request,
+		      struct error *err)
+{
+	int rc = scenario_plan(v, request, a, err);
+
+	if (rc == 0)
+		rc = plan_backing(v->d, a, request, err);
+	if (rc == 0)
+		rc = plan_target(v->d, a, request, err);
+	if (rc == 0)
+		rc = plan_arguments(a, request, err);
+	if (a->store_made && !a->store[0])
+		snprintf(a->store, sizeof(a->store), "%s", a->id);
+	return rc;
 }
 
 static int plan(struct verb_run *v, const json_t *request, struct error *err)
 {
-	static const char *const names[] = { "id",     "type",	"backing",   "memory",	"size",
-					     "target", "force", "arguments", "dry_run", NULL };
+	static const char *const names[] = {
+		"id",	       "type",	    "backing",	"memory", "size",	  "target",
+		"force",       "arguments", "scenario", "store",  "cluster_size", "clear_method",
+		"ceph_config", "ceph_user", "dry_run",	NULL,
+	};
 	struct accelerator a = { .made = false };
 	struct target_paths paths;
 	bool existing = false;
@@ -285,13 +322,8 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	}
 	if (rc == 0 && existing)
 		rc = plan_repeat(&a, request, err);
-	if (rc == 0 && !existing) {
-		rc = plan_backing(v->d, &a, request, err);
-		if (rc == 0)
-			rc = plan_target(v->d, &a, request, err);
-		if (rc == 0)
-			rc = plan_arguments(&a, request, err);
-	}
+	if (rc == 0 && !existing)
+		rc = plan_fresh(v, &a, request, err);
 	if (rc < 0)
 		return rc;
 	snprintf(v->intent.object, sizeof(v->intent.object), "%s", a.id);
@@ -307,8 +339,11 @@ static int make_backing(struct verb_run *v, struct error *err)
 	int fd, rc = 0;
 
 	verb_accelerator(v, &a);
-	if (!a.made || verb_is_existing(v))
+	if (verb_is_existing(v))
 		return 0;
+	/* A store whose loss was consented to: the target would load it, and make no other. */
+	if (!a.made)
+		return a.store_made ? backing_clear_super(&a, err) : 0;
 	fd = open(a.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		rc = error_set(err, -errno, "backing %s cannot be made: %s", a.path,
@@ -394,6 +429,8 @@ static int configure(struct verb_run *v, struct error *err)
 
 	verb_accelerator(v, &a);
 	rc = target_ensure(v->d, &a, &c, err);
+	if (rc == 0 && !strcmp(a.scenario, SCENARIO_CEPH))
+		rc = need_method(c, "bdev_rbd_create", "images of a Ceph cluster", err);
 	if (rc == 0)
 		rc = target_paths(v->d, a.id, &paths, err);
 	if (rc == 0)
@@ -404,22 +441,25 @@ static int configure(struct verb_run *v, struct error *err)
 
 static int check(struct verb_run *v, struct error *err)
 {
-	json_t *bdevs = NULL, *drift = json_array();
+	json_t *drift = json_array();
 	struct accelerator a;
 	struct client *c;
+	struct view seen;
 	int rc;
 
 	verb_accelerator(v, &a);
 	rc = target_connect(v->d, &a, &c, err);
 	if (rc == 0)
-		rc = client_wait(c, "bdev_get_bdevs", NULL, &bdevs, err);
+		rc = view_take(c, &seen, err);
 	if (rc == 0) {
-		backing_drift(bdevs, &a, drift);
+		backing_drift(&seen, &a, drift);
 		if (json_array_size(drift))
 			rc = error_set(err, -EPROTO, "accelerator %s: %s", a.id,
 				       json_string_value(json_array_get(drift, 0)));
+		if (a.store[0])
+			json_object_set_new(v->answer, "volumes", store_volumes(seen.bdevs, &a));
+		view_fini(&seen);
 	}
-	json_decref(bdevs);
 	json_decref(drift);
 	client_destroy(c);
 	return rc;
@@ -449,6 +489,7 @@ static const struct verb_step steps[] = {
 	{ "record", "record the accelerator", record, unrecord },
 	{ "start", "start the target under supervision", start, unstart },
 	{ "configure", "give it the backing and save its configuration", configure, NULL },
+	{ "store", "make or take over the store", store_make, store_unmake },
 	{ "check", "check what it serves", check, NULL },
 	{ NULL, NULL, NULL, NULL },
 };

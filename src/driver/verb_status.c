@@ -5,68 +5,56 @@
  * Threading: as driver.h.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "driver/drift.h"
 #include "driver/verb.h"
 
 #define STATUS_TIMEOUT_NS (5 * NS_PER_SEC)
 
-static void problem(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void problem(json_t *list, const char *fmt, ...)
-{
-	char text[640];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	json_array_append_new(list, json_string(text));
-}
-
-static void check_backing(const struct accelerator *a, json_t *drift)
+static void check_backing(const struct accelerator *a, json_t *wrong)
 {
 	struct stat st;
 
-	if (a->path[0] && stat(a->path, &st) < 0)
-		problem(drift, "backing %s: %s", a->path, error_errno_text(-errno));
+	if (a->path[0] && strcmp(a->kind, "ceph") != 0 && stat(a->path, &st) < 0)
+		drift(wrong, "backing %s: %s", a->path, error_errno_text(-errno));
 	else if (!strcmp(a->kind, "file") && (uint64_t)st.st_size != a->size)
-		problem(drift, "backing %s has %lld bytes, recorded are %llu", a->path,
-			(long long)st.st_size, (unsigned long long)a->size);
+		drift(wrong, "backing %s has %lld bytes, recorded are %llu", a->path,
+		      (long long)st.st_size, (unsigned long long)a->size);
 }
 
-static const char *check_served(struct driver *d, struct client *c, const struct accelerator *a,
-				const struct attachment *list, ssize_t n, json_t *o, json_t *drift)
+static const char *check_served(struct client *c, const struct accelerator *a,
+				const struct attachment *attached, ssize_t n, json_t *o,
+				json_t *wrong)
 {
-	struct client_request r[3] = { { .method = "bdev_get_bdevs" },
-				       { .method = "nvmf_get_subsystems" },
-				       { .method = "spdk_get_version" } };
 	struct error err = ERROR_INIT;
+	json_t *version = NULL;
+	struct view v;
 	int rc;
 
-	(void)d;
 	client_set_timeout(c, STATUS_TIMEOUT_NS);
-	rc = client_wait_all(c, r, 3, &err);
+	rc = client_wait(c, "spdk_get_version", NULL, &version, &err);
+	if (rc == 0)
+		rc = view_take(c, &v, &err);
 	if (rc == 0) {
-		backing_drift(r[0].result, a, drift);
+		backing_drift(&v, a, wrong);
 		for (ssize_t i = 0; i < n; i++)
-			export_drift(r[1].result, &list[i], drift);
-		json_object_set(o, "running_version", json_object_get(r[2].result, "version"));
+			export_drift(&v, &attached[i], wrong);
+		json_object_set(o, "running_version", json_object_get(version, "version"));
+		view_fini(&v);
 	} else {
-		problem(drift, "%s", err.text);
+		drift(wrong, "%s", err.text);
 	}
-	for (size_t i = 0; i < 3; i++)
-		json_decref(r[i].result);
-	return rc < 0 ? "down" : json_array_size(drift) ? "degraded" : "ok";
+	json_decref(version);
+	return rc < 0 ? "down" : json_array_size(wrong) ? "degraded" : "ok";
 }
 
 static const char *check_target(struct driver *d, const struct accelerator *a,
-				const struct attachment *list, ssize_t n, json_t *o, json_t *drift)
+				const struct attachment *list, ssize_t n, json_t *o, json_t *wrong)
 {
 	struct error err = ERROR_INIT;
 	pid_t supervisor, target;
@@ -77,18 +65,18 @@ static const char *check_target(struct driver *d, const struct accelerator *a,
 	json_object_set_new(o, "supervisor_pid", json_integer(supervisor));
 	json_object_set_new(o, "target_pid", json_integer(target));
 	if (!supervisor)
-		problem(drift,
-			"the target's supervisor does not run: the next verb that uses %s "
-			"starts it",
-			a->id);
+		drift(wrong,
+		      "the target's supervisor does not run: the next verb that uses %s "
+		      "starts it",
+		      a->id);
 	else if (!target)
-		problem(drift, "the target died and waits for its next start");
-	check_backing(a, drift);
+		drift(wrong, "the target died and waits for its next start");
+	check_backing(a, wrong);
 	if (target_connect(d, a, &c, &err) < 0) {
-		problem(drift, "%s", err.text);
+		drift(wrong, "%s", err.text);
 		return "down";
 	}
-	health = check_served(d, c, a, list, n, o, drift);
+	health = check_served(c, a, list, n, o, wrong);
 	client_destroy(c);
 	return health;
 }
@@ -96,19 +84,19 @@ static const char *check_target(struct driver *d, const struct accelerator *a,
 json_t *status_of(struct driver *d, const struct accelerator *a, const char **health,
 		  struct error *err)
 {
-	json_t *o = accelerator_json(a), *drift = json_array(), *attached = json_array();
+	json_t *o = accelerator_json(a), *wrong = json_array(), *attached = json_array();
 	struct attachment *list;
 	ssize_t n = state_attachments(d->state, a->id, &list, err);
 	struct target_paths paths;
 
 	for (ssize_t i = 0; i < n; i++)
 		json_array_append_new(attached, attachment_json(&list[i]));
-	*health = check_target(d, a, list, n, o, drift);
+	*health = check_target(d, a, list, n, o, wrong);
 	free(list);
 	if (target_paths(d, a->id, &paths, NULL) == 0)
 		json_object_set_new(o, "socket", json_string(paths.sock));
 	json_object_set_new(o, "health", json_string(*health));
-	json_object_set_new(o, "drift", drift);
+	json_object_set_new(o, "drift", wrong);
 	json_object_set_new(o, "attachments", attached);
 	return o;
 }

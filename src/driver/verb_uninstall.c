@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uninstall: stop the target and remove what install made.
+ * uninstall: stop the target and remove what install made: a store of its own, whose volumes go
+ * only by consent, its file, the target's files. A store that was adopted stays as it is.
  *
  * Threading: as driver.h.
  */
@@ -26,11 +27,83 @@ static int check_unattached(struct driver *d, const struct accelerator *a, struc
 	return rc;
 }
 
+static int find_volumes(struct driver *d, const struct accelerator *a, bool dry_run, json_t **out,
+			struct error *err)
+{
+	struct client *c = NULL;
+	struct view v;
+	int rc = dry_run ? target_connect(d, a, &c, err) : target_ensure(d, a, &c, err);
+
+	*out = NULL;
+	if (rc == 0)
+		rc = view_take(c, &v, err);
+	if (rc == 0) {
+		*out = store_volumes(v.bdevs, a);
+		view_fini(&v);
+	}
+	client_destroy(c);
+	return rc;
+}
+
+/* What detach kept is data that nobody asked to lose yet. */
+static int check_volumes(struct driver *d, const struct accelerator *a, bool dry_run,
+			 struct error *err)
+{
+	json_t *volumes;
+	char *text;
+	int rc = find_volumes(d, a, dry_run, &volumes, err);
+
+	if (rc < 0)
+		return error_prefix(err,
+				    "what store %s of accelerator %s holds cannot be told; "
+				    "--keep-backing leaves it, --delete loses it: ",
+				    a->store, a->id);
+	if (json_array_size(volumes) > 0) {
+		text = json_dumps(volumes, JSON_COMPACT);
+		rc = error_set(
+			err, -ENOTEMPTY,
+			"store %s of accelerator %s holds the volumes %.300s: add --delete to "
+			"lose them, or --keep-backing to leave the store as it is",
+			a->store, a->id, text ? text : "");
+		free(text);
+	}
+	json_decref(volumes);
+	return rc;
+}
+
+/* What of the request is more than stopping the target. */
+struct consent {
+	bool keep, delete, wipe;
+};
+
+static int check_consent(struct driver *d, const struct accelerator *a, const struct consent *k,
+			 bool dry_run, struct error *err)
+{
+	if (k->keep && (k->delete || k->wipe))
+		return error_set(err, -EINVAL, "--keep-backing excludes --delete and --wipe");
+	if (k->wipe && !a->path[0])
+		return error_set(err, -EINVAL,
+				 "accelerator %s is in memory: there is nothing to wipe", a->id);
+	if (k->wipe && a->store_uuid[0] && !a->store_made && !k->delete)
+		return error_set(
+			err, -EPERM,
+			"store %s of accelerator %s was there before install: --wipe loses "
+			"it; if you mean that, add --delete",
+			a->store, a->id);
+	if (!a->store_made || k->keep || k->delete || k->wipe)
+		return 0;
+	return check_volumes(d, a, dry_run, err);
+}
+
 static int plan(struct verb_run *v, const json_t *request, struct error *err)
 {
-	static const char *const names[] = { "id", "type", "keep_backing", "dry_run", NULL };
+	static const char *const names[] = { "id",	"type", "keep_backing", "delete", "wipe",
+					     "dry_run", NULL };
 	const char *id = request_text(request, "id", err);
-	bool keep = request_flag(request, "keep_backing", err);
+	struct consent k = { .keep = request_flag(request, "keep_backing", err),
+			     .delete = request_flag(request, "delete", err),
+			     .wipe = request_flag(request, "wipe", err) };
+	bool dry_run = request_flag(request, "dry_run", err);
 	struct accelerator a;
 	int rc = err->code ? err->code : request_check(request, names, err);
 
@@ -44,12 +117,20 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		return 0;
 	if (rc == 0)
 		rc = check_unattached(v->d, &a, err);
+	if (rc == 0)
+		rc = check_consent(v->d, &a, &k, dry_run, err);
 	if (rc < 0)
 		return rc;
 	snprintf(v->intent.object, sizeof(v->intent.object), "%s", a.id);
 	json_object_set_new(v->argument, "accelerator", accelerator_json(&a));
-	json_object_set_new(v->argument, "keep_backing", json_boolean(keep));
+	json_object_set_new(v->argument, "keep_backing", json_boolean(k.keep));
+	json_object_set_new(v->argument, "wipe", json_boolean(k.wipe));
 	return 0;
+}
+
+static bool asked(const struct verb_run *v, const char *what)
+{
+	return json_is_true(json_object_get(v->argument, what));
 }
 
 static int stop(struct verb_run *v, struct error *err)
@@ -62,13 +143,28 @@ static int stop(struct verb_run *v, struct error *err)
 	return rc == 0 ? service_forget(v->d, a.id, err) : rc;
 }
 
+/*
+ * With the target gone nothing else writes there. A store is gone with its super block; deleting it
+ * through the target would ask every volume first, and would need a target that starts.
+ */
+static int clear(struct verb_run *v, struct error *err)
+{
+	struct accelerator a;
+
+	verb_accelerator(v, &a);
+	if (asked(v, "wipe"))
+		return backing_wipe(v->d, &a, err);
+	if (a.store_made && !asked(v, "keep_backing"))
+		return backing_clear_super(&a, err);
+	return 0;
+}
+
 static int remove_files(struct verb_run *v, struct error *err)
 {
 	struct accelerator a;
 
 	verb_accelerator(v, &a);
-	if (a.made && !json_is_true(json_object_get(v->argument, "keep_backing")) &&
-	    unlink(a.path) < 0 && errno != ENOENT)
+	if (a.made && !asked(v, "keep_backing") && unlink(a.path) < 0 && errno != ENOENT)
 		return error_set(err, -errno, "backing %s cannot be removed: %s", a.path,
 				 error_errno_text(-errno));
 	return target_remove_files(v->d, a.id, err);
@@ -87,11 +183,15 @@ static int finish(struct verb_run *v, struct error *err)
 	(void)err;
 	json_object_set(v->answer, "uninstalled", json_object_get(v->argument, "accelerator"));
 	json_object_set_new(v->answer, "already", json_boolean(v->already));
+	json_object_set_new(v->answer, "wiped", json_boolean(asked(v, "wipe")));
 	return 0;
 }
 
 static const struct verb_step steps[] = {
 	{ "stop", "drain and stop the target", stop, NULL },
+	{ "clear",
+	  "remove the store that install made, or wipe the backing where that is asked for", clear,
+	  NULL },
 	{ "remove", "remove the files that install made", remove_files, NULL },
 	{ "forget", "forget the accelerator", forget, NULL },
 	{ NULL, NULL, NULL, NULL },

@@ -161,29 +161,24 @@ static int start_new(struct verb_run *v, struct error *err)
 static int compare(struct driver *d, struct client *c, const struct accelerator *a,
 		   struct error *err)
 {
-	struct client_request r[2] = { { .method = "bdev_get_bdevs" },
-				       { .method = "nvmf_get_subsystems" } };
 	json_t *drift = json_array();
 	struct attachment *list = NULL;
 	ssize_t n = 0;
-	int rc = client_wait_all(c, r, 2, err);
+	struct view v;
+	int rc = view_take(c, &v, err);
 
 	if (rc == 0) {
 		n = state_attachments(d->state, a->id, &list, err);
 		rc = n < 0 ? (int)n : 0;
-	}
-	if (rc == 0) {
-		backing_drift(r[0].result, a, drift);
+		backing_drift(&v, a, drift);
 		for (ssize_t i = 0; i < n; i++)
-			export_drift(r[1].result, &list[i], drift);
-		if (json_array_size(drift))
-			rc = error_set(err, -EPROTO, "%s",
-				       json_string_value(json_array_get(drift, 0)));
+			export_drift(&v, &list[i], drift);
+		view_fini(&v);
 	}
+	if (rc == 0 && json_array_size(drift))
+		rc = error_set(err, -EPROTO, "%s", json_string_value(json_array_get(drift, 0)));
 	free(list);
 	json_decref(drift);
-	json_decref(r[0].result);
-	json_decref(r[1].result);
 	return rc;
 }
 

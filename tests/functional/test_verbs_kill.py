@@ -8,11 +8,11 @@ import pytest
 
 HOST = "nqn.2016-06.io.spdk:host1"
 STEPS = {
-    "install": ["backing", "record", "start", "configure", "check"],
-    "attach": ["record", "export", "prove"],
-    "detach": ["unexport", "forget"],
+    "install": ["backing", "record", "start", "configure", "store", "check"],
+    "attach": ["volume", "record", "export", "prove"],
+    "detach": ["unexport", "wipe", "delete", "forget"],
     "update": ["save", "stop", "start", "restore", "record"],
-    "uninstall": ["stop", "remove", "forget"],
+    "uninstall": ["stop", "clear", "remove", "forget"],
 }
 
 
@@ -40,7 +40,7 @@ def end_of(cli):
         for key in ("serial", "uuid"):
             a.pop(key)
         for attachment in a["attachments"]:
-            for key in ("uuid", "nguid", "serial"):
+            for key in ("uuid", "nguid", "serial", "port"):
                 attachment.pop(key)
     files = sorted(str(p.relative_to(cli.dir)) for p in cli.dir.rglob("*")
                    if p.name != "state.db-wal" and p.name != "state.db-shm")

@@ -175,7 +175,7 @@ def test_dry_run_makes_nothing(cli, program):
     program("cyborg-spdk-tgt")
     answer = cli("install", "a", "--memory", "16M", "--dry-run")
     assert [s["name"] for s in answer["steps"]] == ["backing", "record", "start", "configure",
-                                                   "check"]
+                                                   "store", "check"]
     assert not cli.state.exists()
 
 

@@ -64,9 +64,17 @@ static void reopen(struct box *b)
 
 static struct accelerator make_accelerator(const char *id)
 {
-	struct accelerator a = { .made = true, .size = UINT64_C(1) << 45, .block_size = 4096 };
+	struct accelerator a = { .made = true,
+				 .size = UINT64_C(1) << 45,
+				 .block_size = 4096,
+				 .cluster_size = 1 << 22,
+				 .store_made = true };
 
 	snprintf(a.id, sizeof(a.id), "%s", id);
+	snprintf(a.scenario, sizeof(a.scenario), "blobstore");
+	snprintf(a.store, sizeof(a.store), "lvs");
+	snprintf(a.store_uuid, sizeof(a.store_uuid), "2f5b4a53-0f6d-4a3c-8c32-b2b9a4b6b60d");
+	snprintf(a.ceph_user, sizeof(a.ceph_user), "admin");
 	snprintf(a.path, sizeof(a.path), "/srv/it's \"quoted\"");
 	snprintf(a.uuid, sizeof(a.uuid), "2f5b4a53-0f6d-4a3c-8c32-b2b9a4b6b60b");
 	return a;
@@ -93,10 +101,23 @@ static void test_attachment_comes_back(void **state)
 {
 	struct box *b = *state;
 	struct accelerator acc = make_accelerator("x");
-	struct attachment a = { .nsid = 1, .port = 4420, .size = 1 << 20 }, got, *all;
+	struct attachment a = { .nsid = 1,
+				.port = 4420,
+				.size = 1 << 20,
+				.read_only = true,
+				.qos = { 1000, 2, 3, 4 } },
+			  got, *all;
 
 	snprintf(a.instance, sizeof(a.instance), "vm-1");
 	snprintf(a.accelerator, sizeof(a.accelerator), "x");
+	snprintf(a.source, sizeof(a.source), "clone");
+	snprintf(a.volume, sizeof(a.volume), "pool/image");
+	snprintf(a.origin, sizeof(a.origin), "golden");
+	snprintf(a.transport, sizeof(a.transport), "vhost-user-blk");
+	snprintf(a.socket, sizeof(a.socket), "/run/x.sock");
+	snprintf(a.dhchap_key, sizeof(a.dhchap_key), "/etc/keys/a");
+	snprintf(a.dhchap_ctrlr_key, sizeof(a.dhchap_ctrlr_key), "/etc/keys/b");
+	snprintf(a.psk, sizeof(a.psk), "/etc/keys/c");
 	assert_int_equal(state_put_accelerator(b->s, &acc, &b->err), 0);
 	assert_int_equal(state_put_attachment(b->s, &a, &b->err), 0);
 	assert_int_equal(state_put_attachment(b->s, &a, &b->err), 0);
@@ -176,6 +197,75 @@ static void test_newer_schema_is_refused(void **state)
 	assert_non_null(strstr(b->err.text, "schema 999"));
 }
 
+/* Schema 1, as the release without stores made it. */
+static const char *const schema_1 =
+	"CREATE TABLE node (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+	"CREATE TABLE accelerator ("
+	"  id TEXT PRIMARY KEY, type TEXT NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL,"
+	"  made INTEGER NOT NULL, size INTEGER NOT NULL, block_size INTEGER NOT NULL,"
+	"  serial TEXT NOT NULL, bdev TEXT NOT NULL, uuid TEXT NOT NULL, target TEXT NOT NULL,"
+	"  version TEXT NOT NULL, arguments TEXT NOT NULL) STRICT;"
+	"CREATE TABLE attachment ("
+	"  instance TEXT PRIMARY KEY,"
+	"  accelerator TEXT NOT NULL REFERENCES accelerator (id), bdev TEXT NOT NULL,"
+	"  host TEXT NOT NULL, nqn TEXT NOT NULL, nsid INTEGER NOT NULL, uuid TEXT NOT NULL,"
+	"  nguid TEXT NOT NULL, serial TEXT NOT NULL, model TEXT NOT NULL, family TEXT NOT NULL,"
+	"  address TEXT NOT NULL, port INTEGER NOT NULL, size INTEGER NOT NULL,"
+	"  UNIQUE (accelerator, bdev)) STRICT;"
+	"CREATE TABLE journal ("
+	"  seq INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, object TEXT NOT NULL,"
+	"  argument TEXT NOT NULL, step INTEGER NOT NULL, outcome TEXT NOT NULL,"
+	"  begun INTEGER NOT NULL, ended INTEGER) STRICT;"
+	"CREATE INDEX journal_open ON journal (outcome) WHERE outcome = 'open';"
+	"PRAGMA user_version = 1;"
+	"INSERT INTO node VALUES ('uuid', '2f5b4a53-0f6d-4a3c-8c32-b2b9a4b6b60b');"
+	"INSERT INTO accelerator VALUES ('x', 'nvmf', 'file', '/srv/x', 1, 1048576, 512, "
+	"'FILE-1-2',"
+	"  'x', '2f5b4a53-0f6d-4a3c-8c32-b2b9a4b6b60c', '/bin/t', 't 1', '-m\n1\n');"
+	"INSERT INTO attachment VALUES ('vm-1', 'x', 'x', 'nqn.2016-06.io:h', 'nqn.2016-06.io:s', "
+	"1,"
+	"  '2f5b4a53-0f6d-4a3c-8c32-b2b9a4b6b60c', 'AB', 'CS1', 'm', 'IPv4', '127.0.0.1', 4420,"
+	"  1048576);"
+	"INSERT INTO journal (verb, object, argument, step, outcome, begun) VALUES"
+	"  ('detach', 'vm-1', '{}', 1, 'open', 0);";
+
+static void test_schema_1_is_brought_forward(void **state)
+{
+	struct box *b = *state;
+	struct intent *i = calloc(1, sizeof(*i));
+	struct accelerator acc;
+	struct attachment a;
+	char path[128];
+	sqlite3 *db;
+
+	state_close(b->s);
+	b->s = NULL;
+	snprintf(path, sizeof(path), "%s/state.db", b->dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, schema_1, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	reopen(b);
+	assert_true(state_version(b->s) >= 2);
+	assert_int_equal(state_accelerator(b->s, "x", &acc, &b->err), 0);
+	assert_string_equal(acc.scenario, "whole");
+	assert_string_equal(acc.store, "");
+	assert_false(acc.store_made);
+	assert_string_equal(acc.arguments, "-m\n1\n");
+	assert_int_equal(state_attachment(b->s, "vm-1", &a, &b->err), 0);
+	assert_string_equal(a.source, "whole");
+	assert_string_equal(a.transport, "tcp");
+	assert_int_equal(a.port, 4420);
+	assert_false(a.read_only);
+	assert_int_equal(a.qos.rw_ios, 0);
+	assert_string_equal(a.dhchap_key, "");
+	assert_int_equal(intent_open(b->s, i, &b->err), 0);
+	assert_string_equal(i->verb, "detach");
+	free(i);
+	reopen(b);
+	assert_int_equal(state_attachment(b->s, "vm-1", &a, &b->err), 0);
+}
+
 static void test_no_database_is_told(void **state)
 {
 	struct box *b = *state;
@@ -242,6 +332,7 @@ int main(void)
 		T(test_journal_finds_the_interrupted),
 		T(test_node_uuid_is_stable),
 		T(test_newer_schema_is_refused),
+		T(test_schema_1_is_brought_forward),
 		T(test_no_database_is_told),
 		T(test_trial_state_leaves_nothing),
 		T(test_lock_names_its_holder),

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The accelerator's backing: its bdev and store in the target; the bytes themselves once the target
+ * is gone. Everything here may be repeated at any point.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "driver/drift.h"
+
+#define MEMORY_BLOCK_SIZE 512
+#define SUPER_BYTES	  4096
+#define WIPE_PIECE	  (UINT64_C(64) << 20)
+
+static bool has_transport(const json_t *transports)
+{
+	json_t *t;
+	size_t i;
+
+	json_array_foreach ((json_t *)transports, i, t) {
+		if (!strcasecmp(view_text(t, "trtype"), "TCP"))
+			return true;
+	}
+	return false;
+}
+
+static int create_memory(struct client *c, const struct accelerator *a, struct error *err)
+{
+	json_int_t blocks = (json_int_t)(a->size / MEMORY_BLOCK_SIZE);
+
+	return client_wait(c, "bdev_malloc_create",
+			   json_pack("{s:s, s:I, s:i, s:s}", "name", a->bdev, "num_blocks", blocks,
+				     "block_size", MEMORY_BLOCK_SIZE, "uuid", a->uuid),
+			   NULL, err);
+}
+
+/* io_uring where the target has it; the older AIO module otherwise, which wants the block size. */
+static int create_backing(struct client *c, const struct accelerator *a, struct error *err)
+{
+	json_t *params;
+
+	if (!strcmp(a->kind, "memory"))
+		return create_memory(c, a, err);
+	params = json_pack("{s:s, s:s, s:I, s:s}", "name", a->bdev, "filename", a->path,
+			   "block_size", (json_int_t)a->block_size, "uuid", a->uuid);
+	return client_wait(
+		c, client_has(c, "bdev_uring_create") ? "bdev_uring_create" : "bdev_aio_create",
+		params, NULL, err);
+}
+
+/* A store is loaded when its bdev is examined, which goes on behind the bdev's creation. */
+static int wait_store(struct client *c, const struct accelerator *a, struct error *err)
+{
+	json_t *stores = NULL;
+	int rc = 0;
+
+	if (client_has(c, "bdev_wait_for_examine"))
+		rc = client_wait(c, "bdev_wait_for_examine", NULL, NULL, err);
+	if (rc == 0)
+		rc = client_wait(c, "bdev_lvol_get_lvstores", NULL, &stores, err);
+	if (rc == 0 && !view_by(stores, "uuid", a->store_uuid))
+		rc = error_set(
+			err, -EPROTO,
+			"accelerator %s: the target finds no store %s (%s) on %s: `cyborg-spdk "
+			"blob check` tells what is there",
+			a->id, a->store, a->store_uuid, a->path);
+	json_decref(stores);
+	return rc;
+}
+
+int export_backing(struct client *c, const struct accelerator *a, struct error *err)
+{
+	struct view v;
+	int rc = view_take(c, &v, err);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(a->kind, "ceph") != 0 && !view_bdev(v.bdevs, a->bdev))
+		rc = create_backing(c, a, err);
+	if (rc == 0 && !has_transport(v.transports))
+		rc = client_wait(c, "nvmf_create_transport", json_pack("{s:s}", "trtype", "TCP"),
+				 NULL, err);
+	if (rc == 0 && a->store_uuid[0] && !view_by(v.stores, "uuid", a->store_uuid))
+		rc = wait_store(c, a, err);
+	view_fini(&v);
+	return rc;
+}
+
+static void store_drift(const struct view *v, const struct accelerator *a, json_t *list)
+{
+	const json_t *s = view_by(v->stores, "uuid", a->store_uuid);
+
+	if (!s)
+		drift(list, "store %s (%s) is missing", a->store, a->store_uuid);
+	else if (strcmp(view_text(s, "name"), a->store) != 0)
+		drift(list, "store %s is named \"%s\" now", a->store, view_text(s, "name"));
+}
+
+void backing_drift(const struct view *v, const struct accelerator *a, json_t *list)
+{
+	const json_t *b = view_bdev(v->bdevs, a->bdev);
+
+	if (!strcmp(a->kind, "ceph"))
+		return;
+	if (!b)
+		drift(list, "bdev %s on %s is missing", a->bdev, a->path[0] ? a->path : "memory");
+	else if (view_bdev_size(b) != a->size)
+		drift(list, "bdev %s has %llu bytes, recorded are %llu", a->bdev,
+		      (unsigned long long)view_bdev_size(b), (unsigned long long)a->size);
+	if (a->store_uuid[0])
+		store_drift(v, a, list);
+}
+
+/* Exclusively, so that a device which somebody took meanwhile is left alone. */
+static int open_backing(const struct accelerator *a, struct error *err)
+{
+	int fd = open(a->path, O_RDWR | O_CLOEXEC | (strcmp(a->kind, "device") ? 0 : O_EXCL));
+
+	if (fd < 0)
+		error_set(err, -errno, "backing %s cannot be opened: %s", a->path,
+			  error_errno_text(-errno));
+	return fd;
+}
+
+int backing_clear_super(const struct accelerator *a, struct error *err)
+{
+	char super[SUPER_BYTES];
+	int fd, rc = 0;
+
+	if (access(a->path, F_OK) < 0)
+		return 0;
+	fd = open_backing(a, err);
+	if (fd < 0)
+		return err ? err->code : -EIO;
+	if (pread(fd, super, sizeof(super), 0) == sizeof(super) && !memcmp(super, "SPDKBLOB", 8)) {
+		memset(super, 0, sizeof(super));
+		if (pwrite(fd, super, sizeof(super), 0) != sizeof(super) || fsync(fd) < 0)
+			rc = error_set(err, -EIO, "the store on %s cannot be removed: %s", a->path,
+				       error_errno_text(-errno));
+	}
+	close(fd);
+	return rc;
+}
+
+static int zero_piece(int fd, bool device, uint64_t at, uint64_t len)
+{
+	uint64_t range[2] = { at, len };
+	char *zeroes;
+	int rc = 0;
+
+	if (device ? ioctl(fd, BLKZEROOUT, range) == 0
+		   : fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+			       (off_t)len) == 0)
+		return 0;
+	zeroes = calloc(1, 1 << 20);
+	if (!zeroes)
+		return -ENOMEM;
+	for (uint64_t done = 0; done < len && rc == 0; done += 1 << 20) {
+		uint64_t n = len - done < 1 << 20 ? len - done : 1 << 20;
+
+		if (pwrite(fd, zeroes, n, (off_t)(at + done)) != (ssize_t)n)
+			rc = errno ? -errno : -EIO;
+	}
+	free(zeroes);
+	return rc;
+}
+
+int backing_wipe(struct driver *d, const struct accelerator *a, struct error *err)
+{
+	bool device = !strcmp(a->kind, "device");
+	char title[96];
+	int fd, rc = 0;
+
+	if (!a->path[0] || !strcmp(a->kind, "ceph") || access(a->path, F_OK) < 0)
+		return 0;
+	fd = open_backing(a, err);
+	if (fd < 0)
+		return err ? err->code : -EIO;
+	for (uint64_t at = 0; at < a->size && rc == 0; at += WIPE_PIECE) {
+		uint64_t len = a->size - at < WIPE_PIECE ? a->size - at : WIPE_PIECE;
+
+		snprintf(title, sizeof(title), "wipe the backing: %llu of %llu MiB",
+			 (unsigned long long)(at >> 20), (unsigned long long)(a->size >> 20));
+		driver_step(d, title, d->at.at, d->at.of);
+		rc = zero_piece(fd, device, at, len);
+	}
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	driver_step(d, "wipe the backing", d->at.at, d->at.of);
+	close(fd);
+	return rc == 0 ? 0
+		       : error_set(err, rc, "backing %s cannot be wiped: %s", a->path,
+				   error_errno_text(rc));
+}

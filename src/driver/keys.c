@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a host proves itself with: DH-HMAC-CHAP keys and TLS PSKs. Only the names of their files are
+ * kept, told and given to the target, whose keyring reads them; their content is looked at once, to
+ * refuse what is no key, and goes nowhere.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "driver/driver.h"
+
+#define KEY_NAME_SIZE 64
+
+/** struct kind - of key; @form is how a file of it begins (NVMe Base 2.0 8.13.5.8, TCP 1.0 3.6.1.5)
+ */
+struct kind {
+	const char *member, *parameter, *form, *suffix;
+};
+
+static const struct kind kinds[] = {
+	{ "dhchap_key", "dhchap_key", "DHHC-1:", "dhchap" },
+	{ "dhchap_ctrlr_key", "dhchap_ctrlr_key", "DHHC-1:", "ctrlr" },
+	{ "psk", "psk", "NVMeTLSkey-1:", "psk" },
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static const char *file_of(const struct attachment *a, size_t kind)
+{
+	return kind == 0 ? a->dhchap_key : kind == 1 ? a->dhchap_ctrlr_key : a->psk;
+}
+
+static char *place_of(struct attachment *a, size_t kind)
+{
+	return kind == 0 ? a->dhchap_key : kind == 1 ? a->dhchap_ctrlr_key : a->psk;
+}
+
+/* Unique in the target: the NQN ends with the UUID that the instance has on this node. */
+static void key_name(const struct attachment *a, size_t kind, char name[static KEY_NAME_SIZE])
+{
+	const char *uuid = strrchr(a->nqn, ':');
+
+	snprintf(name, KEY_NAME_SIZE, "cs-%.40s-%s", uuid ? uuid + 1 : a->nqn, kinds[kind].suffix);
+}
+
+static int check_form(int fd, const struct kind *k, const char *path, struct error *err)
+{
+	char text[512];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	bool good;
+
+	text[n > 0 ? n : 0] = '\0';
+	good = !strncmp(text, k->form, strlen(k->form)) && strlen(text) > strlen(k->form) + 8;
+	explicit_bzero(text, sizeof(text));
+	return good ? 0
+		    : error_set(err, -EINVAL,
+				"file %s holds no key for %s: it must begin with \"%s\"", path,
+				k->member, k->form);
+}
+
+static int check_file(const struct kind *k, const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return error_set(err, -errno, "key file %s: %s", path, error_errno_text(-errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		rc = error_set(err, -EINVAL, "key file %s is no regular file", path);
+	else if (st.st_mode & (S_IRWXG | S_IRWXO))
+		rc = error_set(
+			err, -EPERM,
+			"key file %s may be read or written by others (mode %04o): chmod 600", path,
+			(unsigned int)st.st_mode & 07777);
+	else
+		rc = check_form(fd, k, path, err);
+	close(fd);
+	return rc;
+}
+
+static int take_file(const struct kind *k, const char *path, char out[static STATE_PATH_SIZE],
+		     struct error *err)
+{
+	char *real = realpath(path, NULL);
+	int rc = 0;
+
+	if (!real)
+		return error_set(err, -errno, "key file %s: %s", path, error_errno_text(-errno));
+	if (snprintf(out, STATE_PATH_SIZE, "%s", real) >= STATE_PATH_SIZE)
+		rc = error_set(err, -ENAMETOOLONG, "the path of key file %.100s... is too long",
+			       real);
+	free(real);
+	return rc == 0 ? check_file(k, out, err) : rc;
+}
+
+int keys_request(const json_t *request, struct attachment *a, struct error *err)
+{
+	const char *path;
+	int rc = 0;
+
+	for (size_t i = 0; i < KINDS && rc == 0; i++) {
+		path = request_text(request, kinds[i].member, err);
+		rc = err->code;
+		if (rc == 0 && path)
+			rc = take_file(&kinds[i], path, place_of(a, i), err);
+	}
+	if (rc == 0 && a->dhchap_ctrlr_key[0] && !a->dhchap_key[0])
+		rc = error_set(err, -EINVAL,
+			       "--dhchap-ctrlr-key is for a host that proves itself too: give "
+			       "--dhchap-key");
+	return rc;
+}
+
+bool keys_are_set(const struct attachment *a)
+{
+	return a->dhchap_key[0] || a->psk[0];
+}
+
+int keys_ensure(struct client *c, const struct view *v, const struct attachment *a,
+		struct error *err)
+{
+	char name[KEY_NAME_SIZE];
+	int rc = 0;
+
+	for (size_t i = 0; i < KINDS && rc == 0; i++) {
+		if (!file_of(a, i)[0])
+			continue;
+		rc = need_method(c, "keyring_file_add_key", "keys of hosts", err);
+		if (rc == 0)
+			rc = check_file(&kinds[i], file_of(a, i), err);
+		key_name(a, i, name);
+		if (rc == 0 && !view_by(v->keys, "name", name))
+			rc = client_wait(
+				c, "keyring_file_add_key",
+				json_pack("{s:s, s:s}", "name", name, "path", file_of(a, i)), NULL,
+				err);
+	}
+	return rc;
+}
+
+void keys_host(const struct attachment *a, json_t *params)
+{
+	char name[KEY_NAME_SIZE];
+
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!file_of(a, i)[0])
+			continue;
+		key_name(a, i, name);
+		json_object_set_new(params, kinds[i].parameter, json_string(name));
+	}
+}
+
+int keys_remove(struct client *c, const struct view *v, const struct attachment *a,
+		struct error *err)
+{
+	char name[KEY_NAME_SIZE];
+	int rc = 0;
+
+	for (size_t i = 0; i < KINDS && rc == 0; i++) {
+		key_name(a, i, name);
+		if (file_of(a, i)[0] && view_by(v->keys, "name", name))
+			rc = client_wait(c, "keyring_file_remove_key",
+					 json_pack("{s:s}", "name", name), NULL, err);
+	}
+	return rc;
+}
