@@ -202,7 +202,8 @@ void blob_close(struct blob *blob);
  * A damaged blob can be deleted; what it had besides its root page is free after the next recovery.
  */
 int blob_delete(struct blob_store *store, uint64_t id, struct error *err);
-/** blob_resize() - Fiber. In clusters; new ones of a thick blob read as zeroes */
+/** blob_resize() - Fiber. In clusters; new ones read as zeroes, also where a parent has something
+ */
 int blob_resize(struct blob *blob, uint64_t clusters, struct error *err);
 
 /** blob_xattr_set(), blob_xattr_remove() - Fiber; several are changed at once or not at all */

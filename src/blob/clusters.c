@@ -315,21 +315,28 @@ void blob_clusters_give(struct blob_store *store, struct blob_clusters *list, en
 
 /* --- into a map ------------------------------------------------------------------------------- */
 
+int blob_map_put(struct blob_map *map, uint64_t index, uint32_t cluster)
+{
+	uint64_t table = index / BLOB_EXTENT_CLUSTERS;
+	struct blob_leaf *leaf = blob_map_leaf(map, table);
+
+	if (leaf == NULL) {
+		leaf = blob_leaf_create(blob_map_entries(map->clusters, table));
+		if (leaf == NULL)
+			return -ENOMEM;
+		blob_map_set_leaf(map, table, leaf);
+	}
+	blob_leaf_set(leaf, index % BLOB_EXTENT_CLUSTERS, cluster);
+	return 0;
+}
+
 int blob_map_fill(struct blob_map *map, uint64_t index, const struct blob_clusters *list)
 {
-	for (uint64_t i = 0; i < list->count; i++, index++) {
-		uint64_t table = index / BLOB_EXTENT_CLUSTERS;
-		struct blob_leaf *leaf = blob_map_leaf(map, table);
+	int rc = 0;
 
-		if (leaf == NULL) {
-			leaf = blob_leaf_create(blob_map_entries(map->clusters, table));
-			if (leaf == NULL)
-				return -ENOMEM;
-			blob_map_set_leaf(map, table, leaf);
-		}
-		blob_leaf_set(leaf, index % BLOB_EXTENT_CLUSTERS, list->at[i]);
-	}
-	return 0;
+	for (uint64_t i = 0; i < list->count && rc == 0; i++)
+		rc = blob_map_put(map, index + i, list->at[i]);
+	return rc;
 }
 
 int blob_clusters_add_map(struct blob_clusters *list, const struct blob_map *map, uint64_t from)

@@ -155,11 +155,14 @@ static int merge_leaf(struct blob_map *merged, const struct blob *s, const struc
 	return 0;
 }
 
-/* struct handover - a snapshot @s whose clone @c inherits; @map: the clone's next one */
+/*
+ * struct handover - a snapshot @s whose clone @c inherits; @map: the clone's next one
+ * @taken: zeroed clusters for those @where what is behind @s would show
+ */
 struct handover {
 	struct blob *s, *c;
 	struct blob_map *map;
-	struct blob_clusters freed;
+	struct blob_clusters freed, taken, where;
 };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -167,13 +170,56 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/*
+ * A clone that is longer than its snapshot reads zeroes behind the end of that, whatever a longer
+ * snapshot further behind has there. It shall not show when the one between goes.
+ */
+static int take_zeroed(struct handover *h, struct error *err)
+{
+	const struct blob_map *sm = blob_map(h->s), *cm = blob_map(h->c);
+	uint64_t reach = smaller(blob_back_reach(h->s->store, &sm->back), cm->clusters);
+	int rc = 0;
+
+	for (uint64_t i = sm->clusters; i < reach && rc == 0; i++) {
+		if (blob_map_get(cm, i) == 0 && blob_back_shows(h->s->store, &sm->back, i))
+			rc = blob_clusters_add(&h->where, (uint32_t)i);
+	}
+	if (rc < 0)
+		return error_set(err, rc, "no memory to delete snapshot 0x%" PRIx64, h->s->id);
+	if (h->where.count == 0)
+		return 0;
+	return blob_clusters_take_zeroed(h->s->store, h->where.count, &h->taken, err);
+}
+
+/* In a leaf that neither the clone nor the snapshot has. */
+static int put_zeroed(struct handover *h, uint64_t index, uint32_t cluster)
+{
+	const struct blob_map *sm = blob_map(h->s), *cm = blob_map(h->c);
+	uint64_t table = index / BLOB_EXTENT_CLUSTERS;
+	struct blob_leaf *leaf = blob_map_leaf(h->map, table);
+
+	if (leaf != NULL &&
+	    (leaf == blob_map_leaf(cm, table) || leaf == blob_map_leaf(sm, table))) {
+		uint32_t entries = blob_map_entries(cm->clusters, table);
+
+		leaf = blob_leaf_copy(leaf, entries, entries);
+		if (leaf == NULL)
+			return -ENOMEM;
+		leaf->page = 0;
+		blob_map_set_leaf(h->map, table, leaf);
+	}
+	return blob_map_put(h->map, index, cluster);
+}
+
 static int merge_maps(struct handover *h)
 {
 	const struct blob_map *sm = blob_map(h->s), *cm = blob_map(h->c);
-	uint64_t tables = smaller(sm->leaves, blob_map_tables(cm->clusters));
+	uint64_t tables = smaller(sm->leaves, blob_map_tables(cm->clusters)), leaves = tables;
 	int rc = 0;
 
-	h->map = blob_map_clone(cm, cm->clusters, tables > cm->leaves ? tables : cm->leaves);
+	if (h->where.count > 0)
+		leaves = blob_map_tables(cm->clusters);
+	h->map = blob_map_clone(cm, cm->clusters, leaves > cm->leaves ? leaves : cm->leaves);
 	if (h->map == NULL)
 		return -ENOMEM;
 	h->map->back = sm->back;
@@ -181,6 +227,8 @@ static int merge_maps(struct handover *h)
 		if (blob_map_leaf(sm, i) != NULL)
 			rc = merge_leaf(h->map, h->s, h->c, i);
 	}
+	for (uint64_t i = 0; i < h->taken.count && rc == 0; i++)
+		rc = put_zeroed(h, h->where.at[i], h->taken.at[i]);
 	return rc;
 }
 
@@ -198,7 +246,7 @@ static int find_freed(struct handover *h)
 	return rc;
 }
 
-/* Leaves that are neither the clone's nor the snapshot's go; so do their pages if @pages. */
+/* Leaves that are neither the clone's nor the snapshot's go; so do pages and clusters if @pages. */
 static void undo_merge(struct handover *h, bool pages)
 {
 	const struct blob_map *sm = blob_map(h->s), *cm = blob_map(h->c);
@@ -214,6 +262,8 @@ static void undo_merge(struct handover *h, bool pages)
 	}
 	free(h->map);
 	h->map = NULL;
+	for (uint64_t i = 0; pages && i < h->taken.count; i++)
+		blob_cluster_untake(h->s->store, h->taken.at[i]);
 }
 
 /* Fresh extent pages, durable; those that are taken over by reference have theirs. */
@@ -303,12 +353,15 @@ static int hand_over(struct handover *h, struct error *err)
 	int rc;
 
 	fiber_lock(&h->c->md_lock);
-	rc = merge_maps(h);
+	rc = take_zeroed(h, err);
+	if (rc == 0) {
+		rc = merge_maps(h);
+		if (rc == 0)
+			rc = find_freed(h);
+		if (rc < 0)
+			error_set(err, rc, "no memory to delete snapshot 0x%" PRIx64, h->s->id);
+	}
 	if (rc == 0)
-		rc = find_freed(h);
-	if (rc < 0)
-		error_set(err, rc, "no memory to delete snapshot 0x%" PRIx64, h->s->id);
-	else
 		rc = write_merged(h, err);
 	if (rc == 0)
 		rc = write_clone_root(h, err);
@@ -334,6 +387,7 @@ static void forget_leaves(struct blob_map *sm, const struct blob_map *cm)
 /*
  * Order:
  *   root page of S with SNAPRM=C
+ *     => (clusters of C behind the end of S where S's parent would show are zeroed)
  *     => fresh extent pages for what C has with what S adds (others are taken by reference)
  *     => root page of C: the new table, S's parent as its parent       (the commit)
  *     => root page of S is zeroes
@@ -354,6 +408,8 @@ static int delete_snapshot(struct blob *s, struct blob *c, struct error *err)
 		return rc;
 	pages_of(&pages, blob_map(c), NULL);
 	rc = hand_over(&h, err);
+	blob_clusters_end(&h.taken);
+	blob_clusters_end(&h.where);
 	if (rc < 0) {
 		blob_clusters_end(&h.freed);
 		free(pages.at);

@@ -51,11 +51,14 @@ static int fill_one(struct blob *b, uint64_t index)
 	return fiber_event_wait(&f.event);
 }
 
+/* Behind the end of a shorter parent there are zeroes, until the grandparent shows there. */
 static bool parent_has(const struct blob *b, uint64_t index)
 {
 	const struct blob_map *map = blob_map(b->parent);
 
-	return index < map->clusters && blob_map_get(map, index) != 0;
+	if (index >= map->clusters)
+		return blob_back_shows(b->store, &map->back, index);
+	return blob_map_get(map, index) != 0;
 }
 
 static bool is_wanted(const struct filler *f, uint64_t index)

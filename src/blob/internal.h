@@ -461,6 +461,8 @@ int blob_clusters_take_zeroed(struct blob_store *store, uint64_t count, struct b
  */
 void blob_clusters_give(struct blob_store *store, struct blob_clusters *list,
 			enum blob_clear clear);
+/** blob_map_put() - in a leaf that only @map has, or a new one; -ENOMEM */
+int blob_map_put(struct blob_map *map, uint64_t index, uint32_t cluster);
 /** blob_map_fill() - @list from cluster @index of the blob on; -ENOMEM */
 int blob_map_fill(struct blob_map *map, uint64_t index, const struct blob_clusters *list);
 /** blob_clusters_add_map() - what @map has from cluster @from on; -ENOMEM */
@@ -490,6 +492,12 @@ void blob_place_read(const struct blob *b, uint64_t unit, uint64_t max, struct b
 void blob_place_own(const struct blob *b, uint64_t unit, uint64_t max, struct blob_place *place);
 /** blob_place_behind() - what a hole of @b reads as */
 void blob_place_behind(const struct blob *b, uint64_t unit, uint64_t max, struct blob_place *place);
+/** blob_back_reach() - behind this cluster @back shows nothing; UINT64_MAX: not known (it is
+ * missing)
+ */
+uint64_t blob_back_reach(const struct blob_store *store, const struct blob_back *back);
+/** blob_back_shows() - a hole at cluster @index with @back behind it may read as something */
+bool blob_back_shows(const struct blob_store *store, const struct blob_back *back, uint64_t index);
 static inline uint64_t blob_unit_cluster(const struct blob_store *store, uint64_t unit)
 {
 	if (__builtin_expect(store->cluster_shift >= 0, 1))

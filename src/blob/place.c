@@ -42,6 +42,25 @@ static struct spot spot_behind(const struct blob_store *store, const struct blob
 	}
 }
 
+uint64_t blob_back_reach(const struct blob_store *store, const struct blob_back *back)
+{
+	const struct blob_esnap *esnap = back->esnap;
+	uint64_t size = store->geo.cluster_size;
+
+	if (esnap != NULL && __atomic_load_n(&esnap->desc, __ATOMIC_ACQUIRE) == NULL)
+		return UINT64_MAX;
+	if (esnap != NULL)
+		return esnap->bytes / size + (esnap->bytes % size != 0);
+	return back->parent != NULL ? blob_map(back->parent)->clusters : 0;
+}
+
+bool blob_back_shows(const struct blob_store *store, const struct blob_back *back, uint64_t index)
+{
+	const struct blob_map nothing = { .back = *back };
+
+	return spot_behind(store, &nothing, index).kind != BLOB_PLACE_ZEROES;
+}
+
 static struct spot spot_own(const struct blob_map *map, uint64_t index)
 {
 	uint32_t cluster = blob_map_get(map, index);

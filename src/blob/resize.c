@@ -3,7 +3,8 @@
  * Changing the size of a blob.
  *
  * Order, in both directions:
- *   (growing a thick blob: new clusters are zeroed)
+ *   (growing: new clusters of a thick blob, and those in which a clone's parent would show, are
+ *    zeroed)
  *     => fresh extent pages: new ones, and one in place of that in which the new or old end lies
  *     => chain and root page: the new table and size                    (the commit)
  *     => (shrinking: I/O to what is cut off is over) clusters are cleared and free, extent pages
@@ -19,14 +20,39 @@
 
 #include "blob/internal.h"
 
-/* struct change - @old_page: the extent page that was replaced; 0: none */
+/* struct change - @taken: new clusters; @where: of which clusters of the blob */
 struct change {
 	struct blob *blob;
 	struct blob_map *old, *map;
-	struct blob_clusters taken, freed;
+	struct blob_clusters taken, where, freed;
 	uint32_t *pages;
 	uint32_t page_count;
 };
+
+/*
+ * What a blob gets reads as zeroes, also where its parent has something: a clone that shrank and
+ * grows again does not show what it had cut off.
+ */
+static int find_where(struct change *ch, uint64_t from, uint64_t to, struct error *err)
+{
+	const struct blob *b = ch->blob;
+	const struct blob_back *back = &blob_map(b)->back;
+	bool thick = (b->invalid & BLOB_INVALID_THIN) == 0;
+	uint64_t reach = thick ? to : blob_back_reach(b->store, back);
+	int rc = 0;
+
+	if (reach == UINT64_MAX)
+		return error_set(err, -ENODEV,
+				 "blob 0x%" PRIx64
+				 ": its external snapshot is missing, so that how "
+				 "far it reaches is not known; bring it back first",
+				 b->id);
+	for (uint64_t i = from; i < to && i < reach && rc == 0; i++) {
+		if (thick || blob_back_shows(b->store, back, i))
+			rc = blob_clusters_add(&ch->where, (uint32_t)i);
+	}
+	return rc < 0 ? error_set(err, rc, "blob 0x%" PRIx64 ": no memory", b->id) : 0;
+}
 
 /* The table with the lower of both ends in it, when that lies within a page. */
 static int replace_boundary(struct change *ch)
@@ -58,8 +84,8 @@ static int make_map(struct change *ch, uint64_t clusters)
 	if (ch->map == NULL)
 		return -ENOMEM;
 	rc = replace_boundary(ch);
-	if (rc == 0)
-		rc = blob_map_fill(ch->map, ch->old->clusters, &ch->taken);
+	for (uint64_t i = 0; i < ch->taken.count && rc == 0; i++)
+		rc = blob_map_put(ch->map, ch->where.at[i], ch->taken.at[i]);
 	return rc;
 }
 
@@ -149,6 +175,7 @@ static void change_end(struct change *ch, bool failed)
 	for (uint64_t i = 0; failed && !store->suspect && i < ch->taken.count; i++)
 		blob_cluster_untake(store, ch->taken.at[i]);
 	blob_clusters_end(&ch->taken);
+	blob_clusters_end(&ch->where);
 	blob_clusters_end(&ch->freed);
 	free(ch->pages);
 }
@@ -157,13 +184,13 @@ static int resize(struct blob *b, uint64_t clusters, struct error *err)
 {
 	struct change ch = { .blob = b };
 	uint64_t before = blob_map(b)->clusters;
-	bool thick = (b->invalid & BLOB_INVALID_THIN) == 0;
-	int rc = 0;
+	int rc;
 
 	if (clusters == before)
 		return 0;
-	if (thick && clusters > before)
-		rc = blob_clusters_take_zeroed(b->store, clusters - before, &ch.taken, err);
+	rc = find_where(&ch, before, clusters, err);
+	if (rc == 0 && ch.where.count > 0)
+		rc = blob_clusters_take_zeroed(b->store, ch.where.count, &ch.taken, err);
 	if (rc == 0)
 		rc = commit(&ch, clusters, err);
 	if (rc == 0)

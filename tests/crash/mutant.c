@@ -46,6 +46,8 @@ const struct mutant mutants[] = {
 	  "resize-down", MUTATE_FLUSH, "extents", 0, NULL, 0 },
 	{ "resize-root-late", "the cut off part is erased before the root page is shorter",
 	  "resize-down-pages", MUTATE_LATE, "root", 0, "erase", 1 },
+	{ "resize-clone-zeroing-missing", "a clone that grows again shows old data", "resize-clone",
+	  MUTATE_WRITE, "zeroes", 0, NULL, 0 },
 	{ "snapshot-draft-unflushed", "the origin names a snapshot that is not durable", "snapshot",
 	  MUTATE_FLUSH, "root", 0, NULL, 0 },
 	{ "snapshot-draft-late", "the origin becomes a clone before the snapshot is there",

@@ -226,30 +226,14 @@ void run_delete(struct run *r, int v)
 	end(r, st);
 }
 
-/* Where a clone grows, its parent shows in the new holes, as far as that reaches. */
-static struct content *resized(struct run *r, const struct state *st, int v, uint64_t clusters)
-{
-	const struct volume *vol = &st->volume[v];
-	uint64_t blocks = clusters * CLUSTER_BLOCKS, old = vol->content->blocks;
-	struct content *c = model_content_copy(r->model, vol->content, blocks, false), *behind;
-
-	if (vol->parent < 0 || blocks <= old)
-		return c;
-	behind = model_content_copy(r->model, st->volume[vol->parent].content, blocks, false);
-	for (uint64_t i = old; i < blocks; i++) {
-		c->block[i] = behind->block[i];
-		behind->block[i] = (struct past){ 0 };
-	}
-	return c;
-}
-
 void run_resize(struct run *r, int v, uint64_t clusters)
 {
 	struct state *st = begin(r, "resize");
 	struct error err = ERROR_INIT;
 
 	kit_must(blob_resize(r->open[v], clusters, &err), &err);
-	st->volume[v].content = resized(r, st, v, clusters);
+	st->volume[v].content = model_content_copy(r->model, volume(r, v)->content,
+						   clusters * CLUSTER_BLOCKS, false);
 	st->volume[v].clusters = clusters;
 	free(r->own[v]);
 	r->own[v] = NULL;

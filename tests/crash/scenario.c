@@ -176,6 +176,28 @@ static void resize_down_pages(struct run *r)
 	run_put(r, thin, 513 * B, 3);
 }
 
+/* A clone that grows where its parent, or one further up, has something. */
+static void resize_clone(struct run *r)
+{
+	int a = run_create(r, 6, 0, BLOB_CLEAR_DEFAULT), s, b, c;
+
+	run_put(r, a, 0, 6 * B);
+	leave_old_data(r, 4);
+	s = run_snapshot(r, a);
+	b = run_clone(r, s);
+	c = run_clone(r, s);
+	run_put(r, b, 4 * B, B);
+	ready(r);
+	run_resize(r, b, 3);
+	run_resize(r, b, 7);
+	run_put(r, b, 5 * B, 1);
+	run_resize(r, c, 2);
+	s = run_snapshot(r, c);
+	run_resize(r, c, 5);
+	run_delete(r, s);
+	run_put(r, c, 3 * B, 1);
+}
+
 /* --- data ------------------------------------------------------------------------------------- */
 
 static void thin_write(struct run *r)
@@ -589,6 +611,7 @@ const struct scenario scenarios[] = {
 	{ "thin-reuse", "delete, and write into holes at once", thin_reuse, 2 },
 	{ "resize-up", "grow volumes", resize_up, 1 },
 	{ "resize-down", "shrink volumes and grow them again", resize_down, 1 },
+	{ "resize-clone", "shrink clones and grow them again", resize_clone, 1 },
 	{ "resize-up-pages", "grow a volume over the end of an extent page", resize_up_pages, 1 },
 	{ "resize-down-pages", "shrink a volume by two extent pages", resize_down_pages, 1 },
 	{ "thin-write", "first writes into holes", thin_write, 2 },

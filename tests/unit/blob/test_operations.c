@@ -572,6 +572,95 @@ static void test_failing_writes(void **state)
 	unit_fiber(1, failing);
 }
 
+/* --- new space of clones ---------------------------------------------------------------------- */
+
+static void assert_grown(uint64_t id)
+{
+	struct blob *b = open_blob(id);
+
+	assert_int_equal(info_of(b).clusters, 5);
+	expect_at(b, 0, 2 * CLUSTER, 1);
+	expect_at(b, 2 * CLUSTER, 3 * CLUSTER, 0);
+	blob_close(b);
+}
+
+static void again(uint64_t id)
+{
+	unload();
+	load();
+	assert_grown(id);
+}
+
+/* A clone of a snapshot of 4 clusters that was cut to 2. */
+static uint64_t short_clone(uint64_t parent)
+{
+	struct blob *b = open_blob(parent);
+	uint64_t id;
+
+	assert_done(blob_clone(b, NULL, 0, &id, &err), err);
+	blob_close(b);
+	b = open_blob(id);
+	assert_done(blob_resize(b, 2, &err), err);
+	blob_close(b);
+	return id;
+}
+
+static uint64_t grow_again(struct blob *b)
+{
+	uint64_t before = info_of(b).allocated_clusters;
+
+	assert_done(blob_resize(b, 5, &err), err);
+	return info_of(b).allocated_clusters - before;
+}
+
+/* What is cut off does not come back with what stands behind. */
+static void grown_clones(void)
+{
+	uint64_t id, parent, clone, middle;
+	struct blob *b;
+
+	begin();
+	id = create(4, false);
+	b = open_blob(id);
+	write_at(b, 0, 4 * CLUSTER, 1);
+	parent = snapshot(b);
+	blob_close(b);
+
+	clone = short_clone(parent);
+	b = open_blob(clone);
+	assert_int_equal(grow_again(b), 2);
+	blob_close(b);
+	again(clone);
+	delete_blob(clone);
+
+	/* Through a shorter snapshot between them nothing shows, until that goes. */
+	clone = short_clone(parent);
+	b = open_blob(clone);
+	middle = snapshot(b);
+	assert_int_equal(grow_again(b), 0);
+	blob_close(b);
+	assert_grown(clone);
+	delete_blob(middle);
+	again(clone);
+	delete_blob(clone);
+
+	clone = short_clone(parent);
+	b = open_blob(clone);
+	middle = snapshot(b);
+	assert_int_equal(grow_again(b), 0);
+	assert_done(blob_decouple(b, &err), err);
+	assert_int_equal(info_of(b).parent, parent);
+	blob_close(b);
+	again(clone);
+	finish();
+}
+
+static void test_security_grown_clone_reads_zeroes(void **state)
+{
+	(void)state;
+	unit_fiber(1, grown_clones);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_sizes_over_extent_pages),
 		cmocka_unit_test(test_xattrs_over_several_pages),
 		cmocka_unit_test(test_failing_writes),
+		cmocka_unit_test(test_security_grown_clone_reads_zeroes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
