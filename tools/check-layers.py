@@ -29,10 +29,11 @@ MAY_USE = {
     "supervise": ["base"],
     "blobtool": ["lvol", "probe"],
     "driver": ["probe", "base"],
+    "agent": ["driver"],
     "cli": ["driver"],
 }
 # Only the driver and what stands on it know the public API.
-PUBLIC = {"driver", "cli"}
+PUBLIC = {"driver", "agent", "cli"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(cyborg-spdk/[^>]+)>)', re.MULTILINE)
 

@@ -13,7 +13,7 @@ set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 BUILD="gcc libc6-dev git meson ninja-build pkg-config libaio-dev libblkid-dev libisal-dev
-libjansson-dev libsqlite3-dev liburing-dev uuid-dev"
+libjansson-dev libmicrohttpd-dev libsqlite3-dev liburing-dev uuid-dev"
 CHECK="clang-format-14 libcmocka-dev python3 python3-pytest qemu-system-x86 shellcheck util-linux
 xz-utils"
 BENCH="valgrind"
@@ -53,7 +53,8 @@ missing()
 
 install_packages()
 {
-	"${as_root[@]}" apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+	"${as_root[@]}" apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 \
+		-o DPkg::Lock::Timeout=300 "$@"
 }
 
 only_say=0

@@ -15,6 +15,7 @@
 
 const struct cli_extern cli_externs[] = {
 	{ "blob", "cyborg-spdk-blob", "inspect, check, repair, create stores on images, offline" },
+	{ "agent", "cyborg-spdk-agent", "look after the accelerators, serve metrics and status" },
 	{ NULL, NULL, NULL },
 };
 

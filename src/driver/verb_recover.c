@@ -21,10 +21,14 @@ static bool is_as_recorded(const char *health, const json_t *status)
 /* Why the attempt failed, and what of the node it may follow from. */
 static void tell_reason(const json_t *status, const struct error *err, char *out, size_t size)
 {
-	const char *drift = json_string_value(json_array_get(json_object_get(status, "drift"), 0));
+	size_t at = (size_t)snprintf(out, size, "%s", err->text), i;
+	const json_t *drift = json_object_get(status, "drift"), *one;
 
-	snprintf(out, size, "%s%s%s", err->text, err->text[0] && drift ? "; " : "",
-		 drift ? drift : "");
+	json_array_foreach (drift, i, one) {
+		if (at < size)
+			at += (size_t)snprintf(out + at, size - at, "%s%s", at ? "; " : "",
+					       json_string_value(one));
+	}
 }
 
 /* @outcome: "ok", "restored", "failed", and of a trial "would be restored" */

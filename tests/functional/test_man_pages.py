@@ -7,10 +7,11 @@ import subprocess
 import pytest
 from conftest import REPOSITORY
 
-VERBS = {"cyborg-spdk": "discover list install attach detach update uninstall status recover".split(),
+VERBS = {"cyborg-spdk": ("discover list install attach detach update uninstall status "
+                         "recover").split(),
          "cyborg-spdk-blob": "inspect map check repair dump export create".split()}
 PAGES = {"cyborg-spdk": 1, "cyborg-spdk-tgt": 8, "cyborg-spdk-perf": 1,
-         "cyborg-spdk-supervise": 1, "cyborg-spdk-blob": 1}
+         "cyborg-spdk-supervise": 1, "cyborg-spdk-blob": 1, "cyborg-spdk-agent": 8}
 
 
 def page_of(name):
