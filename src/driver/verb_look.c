@@ -9,11 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "driver/look.h"
 #include "driver/verb.h"
-
-#define LOOK_TIMEOUT_NS (5 * NS_PER_SEC)
-#define SPDK_SOCKET	"/var/tmp/spdk.sock"
 
 static json_t *kit_json(const struct kit *k)
 {
@@ -33,97 +30,66 @@ static json_t *kits_json(struct driver *d)
 	return list;
 }
 
-static void describe(struct client *c, json_t *o)
-{
-	static const char *const features[] = {
-		"nvmf_create_subsystem", "bdev_uring_create", "bdev_aio_create",
-		"bdev_lvol_create",	 "bdev_rbd_create",   "vhost_create_blk_controller"
-	};
-	json_t *list = json_array(), *version = NULL;
-	const char *text;
-
-	client_wait(c, "spdk_get_version", NULL, &version, NULL);
-	text = json_string_value(json_object_get(version, "version"));
-	json_object_set_new(o, "version", json_string(text ? text : ""));
-	json_object_set_new(o, "kind",
-			    json_string(text && strstr(text, "cyborg") ? "engine" : "spdk"));
-	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
-		if (client_has(c, features[i]))
-			json_array_append_new(list, json_string(features[i]));
-	}
-	json_object_set_new(o, "features", list);
-	json_decref(version);
-}
-
-/* A socket that does not speak JSON-RPC is no target; one that is silent is told as such. */
-static json_t *target_json(struct driver *d, const struct probe_socket *s)
-{
-	json_t *o = json_pack("{s:s, s:i, s:s}", "socket", s->path, "pid", (int)s->pid, "command",
-			      s->command);
-	struct error err = ERROR_INIT;
-	struct client *c;
-
-	if (client_connect(d->loop, s->path, &c, &err) == 0) {
-		client_set_timeout(c, LOOK_TIMEOUT_NS);
-		if (client_learn(c, &err) == 0)
-			describe(c, o);
-	}
-	json_object_set_new(o, "answers", json_boolean(err.code == 0));
-	json_object_set_new(o, "error", json_string(err.text));
-	client_destroy(c);
-	return o;
-}
-
-static json_t *targets_json(struct driver *d)
+static json_t *devices_json(const struct probe_devices *devices)
 {
 	json_t *list = json_array();
-	struct probe_socket *sockets;
-	ssize_t n = probe_sockets(d->probe, "", &sockets);
 
-	for (ssize_t i = 0; i < n; i++) {
-		if (strstr(sockets[i].path, "spdk") || strstr(sockets[i].path, d->dir) ||
-		    !strcmp(sockets[i].command, "cyborg-spdk-tgt"))
-			json_array_append_new(list, target_json(d, &sockets[i]));
-	}
-	free(sockets);
+	for (size_t i = 0; i < devices->count; i++)
+		json_array_append_new(list, probe_device_json(&devices->items[i]));
 	return list;
 }
 
-static int devices_json(struct driver *d, json_t **out, struct error *err)
+static json_t *unseen_json(struct driver *d)
 {
-	struct probe_devices devices;
-	int rc = probe_devices(d->probe, &devices, err);
+	json_t *list = json_array();
+	char text[160];
 
-	*out = json_array();
-	for (size_t i = 0; rc == 0 && i < devices.count; i++)
-		json_array_append_new(*out, probe_device_json(&devices.items[i]));
+	for (size_t i = 0; probe_unseen(d->probe, i, text, sizeof(text)); i++)
+		json_array_append_new(list, json_string(text));
+	return list;
+}
+
+/* The node and its devices; the rest does not fail. */
+static int look_node(struct driver *d, json_t *answer, struct error *err)
+{
+	struct probe_node *node = calloc(1, sizeof(*node));
+	struct probe_devices devices = { 0 };
+	int rc = node ? probe_devices(d->probe, &devices, err) : -ENOMEM;
+
+	if (rc == 0)
+		rc = probe_node(d->probe, &devices, node);
+	if (rc == 0) {
+		json_object_set_new(answer, "node", probe_node_json(node));
+		json_object_set_new(answer, "devices", devices_json(&devices));
+		probe_node_fini(node);
+	}
 	probe_devices_fini(&devices);
-	return rc;
+	free(node);
+	return rc == 0 || err->code ? rc : error_set(err, rc, "node: %s", error_errno_text(rc));
 }
 
 int verb_discover(struct driver *d, const json_t *request, json_t **answer, struct error *err)
 {
 	static const char *const names[] = { "type", NULL };
-	struct probe_node node;
-	json_t *devices;
 	int rc = request_check(request, names, err);
 
 	if (rc == 0)
 		rc = check_type(request, err);
-	if (rc == 0)
-		rc = probe_node(d->probe, &node);
 	if (rc < 0)
-		return err->code ? rc : error_set(err, rc, "node: %s", error_errno_text(rc));
+		return rc;
 	driver_begin(d, "discover");
-	driver_step(d, "look at the node's devices", 1, 3);
-	*answer = json_pack("{s:o}", "node", probe_node_json(&node));
-	probe_node_fini(&node);
-	rc = devices_json(d, &devices, err);
-	json_object_set_new(*answer, "devices", devices);
-	driver_step(d, "ask installed kits for their versions", 2, 3);
-	json_object_set_new(*answer, "kits", kits_json(d));
-	driver_step(d, "ask running targets", 3, 3);
-	json_object_set_new(*answer, "targets", targets_json(d));
+	driver_step(d, "look at the node and its devices", 1, 4);
+	*answer = json_object();
+	rc = look_node(d, *answer, err);
+	if (rc == 0) {
+		driver_step(d, "ask installed kits for their versions", 2, 4);
+		json_object_set_new(*answer, "kits", kits_json(d));
+		driver_step(d, "ask running targets", 3, 4);
+		json_object_set_new(*answer, "targets", look_targets(d, true));
+		driver_step(d, "ask Ceph's monitors", 4, 4);
+		json_object_set_new(*answer, "ceph", look_ceph(d));
+		json_object_set_new(*answer, "unseen", unseen_json(d));
+	}
 	driver_end(d);
 	if (rc < 0) {
 		json_decref(*answer);
@@ -155,18 +121,37 @@ static int score_of(const struct probe_device *dev)
 	return score;
 }
 
+static const char *size_text(uint64_t bytes, char out[static 32])
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	for (; value >= 1024 && unit < 5; unit++)
+		value /= 1024;
+	snprintf(out, 32, "%.4g %s", value, units[unit]);
+	return out;
+}
+
 static void add_candidate(json_t *list, const struct probe_device *dev)
 {
+	const struct probe_finding *f = probe_device_reason(dev);
 	json_t *o = probe_device_json(dev);
-	int score = score_of(dev);
-	size_t i = 0;
+	char why[400], size[32];
 
-	json_object_set_new(o, "score", json_integer(score));
-	json_object_set_new(o, "attach", json_boolean(probe_device_verdict(dev) == PROBE_FREE));
-	while (i < json_array_size(list) &&
-	       json_integer_value(json_object_get(json_array_get(list, i), "score")) >= score)
-		i++;
-	json_array_insert_new(list, i, o);
+	if (f)
+		snprintf(why, sizeof(why), "no: %.380s", f->text);
+	else
+		snprintf(why, sizeof(why), "yes: unused and empty; %s, %s",
+			 !strncmp(dev->name, "nvme", 4) ? "NVMe"
+			 : !strcmp(dev->kind, "file")	? "a file"
+			 : dev->rotational		? "a spinning disk"
+							: "flash or virtual",
+			 size_text(dev->size, size));
+	json_object_set_new(o, "score", json_integer(score_of(dev)));
+	json_object_set_new(o, "attach", json_boolean(!f));
+	json_object_set_new(o, "why", json_string(why));
+	look_insert(list, o);
 }
 
 static int add_paths(struct driver *d, const json_t *paths, json_t *list, struct error *err)
@@ -198,8 +183,10 @@ static int list_blobstore(struct driver *d, const json_t *request, json_t *answe
 {
 	struct probe_devices devices;
 	json_t *list = json_array();
-	int rc = probe_devices(d->probe, &devices, err);
+	int rc;
 
+	driver_step(d, "look at the node's devices", 1, 1);
+	rc = probe_devices(d->probe, &devices, err);
 	for (size_t i = 0; rc == 0 && i < devices.count; i++)
 		add_candidate(list, &devices.items[i]);
 	probe_devices_fini(&devices);
@@ -209,31 +196,22 @@ static int list_blobstore(struct driver *d, const json_t *request, json_t *answe
 	return rc;
 }
 
-/* An RBD image can be attached where a running target has the module for it. */
 static int list_ceph(struct driver *d, json_t *answer)
 {
-	json_t *targets = targets_json(d), *t, *f, *list = json_array();
-	size_t i, k;
+	json_t *targets, *clusters;
 
-	json_array_foreach (targets, i, t) {
-		bool has = false;
-		char text[256];
-
-		json_array_foreach (json_object_get(t, "features"), k, f)
-			has = has || !strcmp(json_string_value(f), "bdev_rbd_create");
-		snprintf(
-			text, sizeof(text),
-			has ? "the target at %.128s has bdev_rbd_create"
-			    : "the target at %.128s has no bdev_rbd_create: run an SPDK built with "
-			      "--with-rbd",
-			json_string_value(json_object_get(t, "socket")));
-		json_array_append_new(list, json_pack("{s:O, s:b, s:b, s:i, s:s}", "path",
-						      json_object_get(t, "socket"), "eligible", has,
-						      "attach", has, "score", has ? 100 : 0,
-						      "reason", text));
-	}
-	json_object_set_new(answer, "candidates", list);
-	if (json_array_size(list) == 0)
+	probe_refresh(d->probe);
+	driver_step(d, "ask running targets", 1, 2);
+	targets = look_targets(d, false);
+	driver_step(d, "ask Ceph's monitors", 2, 2);
+	clusters = look_ceph(d);
+	json_object_set_new(answer, "candidates", look_ceph_candidates(targets, clusters));
+	json_object_set_new(answer, "clusters", clusters);
+	if (json_array_size(clusters) == 0)
+		json_object_set_new(answer, "note",
+				    json_string("no Ceph cluster is configured here: /etc/ceph has "
+						"no .conf, and CEPH_CONF names none"));
+	else if (json_array_size(targets) == 0)
 		json_object_set_new(
 			answer, "note",
 			json_string("no target runs here that could serve an RBD image"));
@@ -270,7 +248,6 @@ int verb_list(struct driver *d, const json_t *request, json_t **answer, struct e
 	if (!scenario)
 		scenario = "blobstore";
 	driver_begin(d, "list");
-	driver_step(d, "look at the node's devices", 1, 1);
 	*answer = json_pack("{s:s}", "scenario", scenario);
 	if (!strcmp(scenario, "blobstore"))
 		rc = list_blobstore(d, request, *answer, err);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Block devices: what sysfs tells of each, and the verdict of the kernel's exclusive open.
+ * Block devices: what sysfs tells of each.
  *
  * Threading: as probe.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 #include "probe/internal.h"
@@ -50,30 +48,57 @@ static void fill_serial(struct probe *p, struct probe_device *d, const char *sys
 	snprintf(d->serial, sizeof(d->serial), "%s-%u:%u", d->kind, major(d->dev), minor(d->dev));
 }
 
+static void last_part(char *out, size_t size, const char *link)
+{
+	const char *slash = strrchr(link, '/');
+
+	snprintf(out, size, "%.*s", (int)size - 1, slash ? slash + 1 : link);
+}
+
+/*
+ * An NVMe namespace's "device" is its controller, whose own device is the PCI function; with
+ * several controllers it is the subsystem, with a link to each.
+ */
+static void find_controller(struct probe *p, const char *sys, char *out, size_t size)
+{
+	DIR *dir = probe_opendir(p, "%s/device", sys);
+	struct dirent *e;
+	unsigned int n;
+	char rest;
+
+	snprintf(out, size, "%s/device", sys);
+	while (dir && (e = readdir(dir))) {
+		if (sscanf(e->d_name, "nvme%u%c", &n, &rest) == 1 &&
+		    probe_exists(p, "%s/device/%s/device", sys, e->d_name))
+			snprintf(out, size, "%s/device/%s", sys, e->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 static void fill_identity(struct probe *p, struct probe_device *d, const char *sys)
 {
-	char link[PATH_MAX];
-	const char *slash;
+	char link[PATH_MAX], ctrl[PATH_MAX], text[16];
+	unsigned int domain;
 
+	find_controller(p, sys, ctrl, sizeof(ctrl));
 	probe_read(p, d->model, sizeof(d->model), "%s/device/model", sys);
 	probe_read(p, d->firmware, sizeof(d->firmware), "%s/device/firmware_rev", sys);
 	if (!d->firmware[0])
 		probe_read(p, d->firmware, sizeof(d->firmware), "%s/device/rev", sys);
-	if (probe_readlink(p, link, sizeof(link), "%s/device/driver", sys)) {
-		slash = strrchr(link, '/');
-		snprintf(d->driver, sizeof(d->driver), "%.31s", slash ? slash + 1 : link);
-	}
+	if (probe_readlink(p, link, sizeof(link), "%s/device/driver", sys) ||
+	    probe_readlink(p, link, sizeof(link), "%s/device/driver", ctrl))
+		last_part(d->driver, sizeof(d->driver), link);
+	if (probe_readlink(p, link, sizeof(link), "%s/device", ctrl))
+		last_part(d->address, sizeof(d->address), link);
+	if (sscanf(d->address, "%x:%*x:%*x.%*x", &domain) != 1)
+		d->address[0] = '\0';
+	d->numa_node = -1;
+	if (probe_read(p, text, sizeof(text), "%s/device/numa_node", sys) ||
+	    probe_read(p, text, sizeof(text), "%s/numa_node", ctrl) ||
+	    probe_read(p, text, sizeof(text), "%s/device/numa_node", ctrl))
+		d->numa_node = atoi(text);
 	fill_serial(p, d, sys);
-}
-
-static int read_numa_node(struct probe *p, const char *sys)
-{
-	char text[16];
-
-	if (!probe_read(p, text, sizeof(text), "%s/device/numa_node", sys) &&
-	    !probe_read(p, text, sizeof(text), "%s/device/device/numa_node", sys))
-		return -1;
-	return atoi(text);
 }
 
 int probe_block_fill(struct probe *p, struct probe_device *d, const char *sys, const char *name)
@@ -83,6 +108,7 @@ int probe_block_fill(struct probe *p, struct probe_device *d, const char *sys, c
 	char dev[32];
 	/* What a partition does not have itself it has from its disk. */
 	const char *up;
+	char path[PATH_MAX];
 
 	memset(d, 0, sizeof(*d));
 	if (!probe_read(p, dev, sizeof(dev), "%s/dev", sys) ||
@@ -100,20 +126,25 @@ int probe_block_fill(struct probe *p, struct probe_device *d, const char *sys, c
 		return -ERANGE;
 	d->block_size =
 		(uint32_t)probe_read_u64(p, SECTOR, "%s%s/queue/logical_block_size", sys, up);
+	d->physical_block_size = (uint32_t)probe_read_u64(
+		p, d->block_size, "%s%s/queue/physical_block_size", sys, up);
 	d->rotational = probe_read_u64(p, 0, "%s%s/queue/rotational", sys, up) != 0;
-	d->numa_node = read_numa_node(p, sys);
+	d->read_only = probe_read_u64(p, 0, "%s/ro", sys) != 0;
+	d->removable = probe_read_u64(p, 0, "%s%s/removable", sys, up) != 0;
 	fill_identity(p, d, sys);
+	snprintf(path, sizeof(path), "%.4000s%s", sys, up);
+	probe_health_sysfs(p, &d->health, path);
 	return 0;
 }
 
-static int find_unfit(struct probe *p, struct probe_device *d, const char *sys)
+static int find_unfit(struct probe_device *d)
 {
 	int rc = 0;
 
 	if (!strcmp(d->kind, "memory"))
 		rc = probe_find(d, PROBE_REASON_KIND, PROBE_UNFIT, "choose a disk or a file",
 				"%s is a memory disk: its content is gone after a reboot", d->path);
-	if (rc == 0 && probe_read_u64(p, 0, "%s/ro", sys))
+	if (rc == 0 && d->read_only)
 		rc = probe_find(d, PROBE_REASON_READ_ONLY, PROBE_UNFIT,
 				"make it writable (blockdev --setrw)", "%s is read-only", d->path);
 	if (rc == 0 && d->size < BLOCK_SIZE_MIN)
@@ -147,39 +178,14 @@ static int find_partitions(struct probe *p, struct probe_device *d, const char *
 			  first, count == 1 ? "" : ", ...");
 }
 
-/*
- * What the kernel itself uses (mounts, MD, device-mapper, in namespaces that we cannot see) holds
- * the device exclusively, so this is the last word. Opened for reading: closing a device that was
- * open for writing makes udev look at it anew.
- */
-static int find_by_open(struct probe_device *d)
-{
-	int fd = open(d->path, O_RDONLY | O_EXCL | O_CLOEXEC);
-	int rc;
-
-	if (fd < 0 && errno == EBUSY)
-		return probe_find(d, PROBE_REASON_EXCLUSIVE, PROBE_IN_USE,
-				  "find and end its user (lsblk, lsof)",
-				  "%s is held exclusively by the kernel or a process", d->path);
-	if (fd < 0)
-		return probe_find(d, PROBE_REASON_UNREADABLE, PROBE_UNFIT,
-				  "run as a user who may open it", "%s cannot be opened: %s",
-				  d->path, error_errno_text(-errno));
-	rc = probe_find_content(d, fd);
-	close(fd);
-	return rc;
-}
-
 static int find_all(struct probe *p, struct probe_device *d, const char *sys)
 {
-	int rc = find_unfit(p, d, sys);
+	int rc = find_unfit(d);
 
 	if (rc == 0)
 		rc = find_partitions(p, d, sys);
 	if (rc == 0)
 		rc = probe_find_users(p, d, sys);
-	if (rc == 0 && p->live && probe_device_verdict(d) < PROBE_UNFIT)
-		rc = find_by_open(d);
 	return rc;
 }
 
@@ -232,12 +238,13 @@ int probe_devices(struct probe *p, struct probe_devices *out, struct error *err)
 	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
-	probe_forget(p);
+	probe_refresh(p);
 	if (!dir)
 		return error_set(err, -ENOENT, "%s/sys/block cannot be read: mount sysfs on /sys",
 				 p->root);
 	while (rc == 0 && (e = readdir(dir))) {
-		if (e->d_name[0] == '.')
+		/* Hidden: a path of an NVMe namespace that shows as another device. */
+		if (e->d_name[0] == '.' || probe_read_u64(p, 0, "/sys/block/%s/hidden", e->d_name))
 			continue;
 		snprintf(sys, sizeof(sys), "/sys/block/%s", e->d_name);
 		rc = add_device(p, out, sys, e->d_name);
@@ -245,6 +252,8 @@ int probe_devices(struct probe *p, struct probe_devices *out, struct error *err)
 			rc = add_partitions(p, out, e->d_name);
 	}
 	closedir(dir);
+	if (rc == 0)
+		rc = probe_inside(p, out->items, out->count, PROBE_LIMIT_NS);
 	if (out->count)
 		qsort(out->items, out->count, sizeof(*out->items), by_name);
 	return rc < 0 ? error_set(err, rc, "block devices: %s", error_errno_text(rc)) : 0;
@@ -274,6 +283,8 @@ int probe_block_path(struct probe *p, dev_t dev, struct probe_device *out, struc
 	rc = probe_block_fill(p, out, sys, name);
 	if (rc == 0)
 		rc = find_all(p, out, sys);
+	if (rc == 0)
+		rc = probe_inside(p, out, 1, PROBE_PATIENCE_NS);
 	if (rc < 0)
 		probe_device_fini(out);
 	return rc < 0 ? error_set(err, rc, "block device %s: %s", name, error_errno_text(rc)) : 0;

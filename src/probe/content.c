@@ -37,29 +37,84 @@ static int find_known(struct probe_device *d, const char *type, const char *labe
 			  d->path, type, label ? ", label " : "", label ? label : "");
 }
 
-static int find_blkid(struct probe_device *d, int fd)
+static blkid_probe blkid_look(int fd)
 {
 	blkid_probe pr = blkid_new_probe();
-	const char *type = NULL, *label = NULL;
-	int rc = 0;
 
 	if (!pr)
-		return -ENOMEM;
+		return NULL;
 	if (blkid_probe_set_device(pr, fd, 0, 0) == 0) {
 		blkid_probe_enable_superblocks(pr, 1);
 		blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL);
 		blkid_probe_enable_partitions(pr, 1);
 		/* Not the safe probe: several signatures at once are data as well. */
-		if (blkid_do_fullprobe(pr) == 0) {
-			blkid_probe_lookup_value(pr, "LABEL", &label, NULL);
-			if (blkid_probe_lookup_value(pr, "TYPE", &type, NULL) == 0)
-				rc = find_known(d, type, label);
-			else if (blkid_probe_lookup_value(pr, "PTTYPE", &type, NULL) == 0)
-				rc = probe_find(d, PROBE_REASON_PARTITIONS, PROBE_HOLDS_DATA,
-						"name its serial with --force, or clear it",
-						"%s holds a partition table (%s)", d->path, type);
-		}
+		blkid_do_fullprobe(pr);
 	}
+	return pr;
+}
+
+static int find_blkid(struct probe_device *d, int fd)
+{
+	const char *type = NULL, *label = NULL;
+	blkid_probe pr = blkid_look(fd);
+	int rc = 0;
+
+	if (!pr)
+		return -ENOMEM;
+	blkid_probe_lookup_value(pr, "LABEL", &label, NULL);
+	if (blkid_probe_lookup_value(pr, "TYPE", &type, NULL) == 0)
+		rc = find_known(d, type, label);
+	else if (blkid_probe_lookup_value(pr, "PTTYPE", &type, NULL) == 0)
+		rc = probe_find(d, PROBE_REASON_PARTITIONS, PROBE_HOLDS_DATA,
+				"name its serial with --force, or clear it",
+				"%s holds a partition table (%s)", d->path, type);
+	blkid_free_probe(pr);
+	return rc;
+}
+
+static const struct {
+	const char *type;
+	enum probe_reason reason;
+	const char *what, *remedy;
+} holders[] = {
+	{ "zfs_member", PROBE_REASON_ZFS, "is a member of an imported ZFS pool",
+	  "export the pool (zpool export)" },
+	{ "btrfs", PROBE_REASON_BTRFS, "is a member of a mounted btrfs", "unmount it" },
+	{ "drbd", PROBE_REASON_DRBD, "backs a DRBD resource that is up",
+	  "take the resource down (drbdadm down)" },
+	{ "bcache", PROBE_REASON_BCACHE, "is registered with bcache",
+	  "stop that bcache device and unregister it" },
+	{ "LVM2_member", PROBE_REASON_LVM, "is an LVM physical volume in use",
+	  "remove it from its volume group (pvmove, vgreduce, pvremove)" },
+	{ "linux_raid_member", PROBE_REASON_MD, "is a member of an MD array that runs",
+	  "stop the array (mdadm --stop)" },
+	{ "crypto_LUKS", PROBE_REASON_DM, "is an opened LUKS volume",
+	  "close it (cryptsetup close)" },
+	{ "swap", PROBE_REASON_SWAP, "is swap space in use", "swapoff it" },
+};
+
+int probe_find_holder_by_content(struct probe_device *d, int fd)
+{
+	blkid_probe pr = blkid_look(fd);
+	const char *type = NULL;
+	int rc;
+
+	if (!pr)
+		return -ENOMEM;
+	blkid_probe_lookup_value(pr, "TYPE", &type, NULL);
+	for (size_t i = 0; type && i < sizeof(holders) / sizeof(holders[0]); i++) {
+		if (strcmp(type, holders[i].type) != 0)
+			continue;
+		rc = probe_find(d, holders[i].reason, PROBE_IN_USE, holders[i].remedy,
+				"%s %s: it carries its signature and is held exclusively", d->path,
+				holders[i].what);
+		blkid_free_probe(pr);
+		return rc;
+	}
+	rc = probe_find(d, PROBE_REASON_EXCLUSIVE, PROBE_IN_USE,
+			"find and end its user (lsblk, lsof)",
+			"%s is held exclusively by the kernel or a process%s%s", d->path,
+			type ? "; it holds " : "", type ? type : "");
 	blkid_free_probe(pr);
 	return rc;
 }

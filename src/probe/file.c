@@ -16,32 +16,10 @@
 
 #include "probe/internal.h"
 
-/* The kernel cuts this link at 63 characters in its status; sysfs tells it whole. */
-static int find_loop(struct probe *p, struct probe_device *d)
-{
-	DIR *dir = probe_opendir(p, "/sys/block");
-	struct dirent *e;
-	char backing[PATH_MAX];
-	int rc = 0;
-
-	if (!dir)
-		return 0;
-	while (rc == 0 && (e = readdir(dir))) {
-		if (probe_read(p, backing, sizeof(backing), "/sys/block/%s/loop/backing_file",
-			       e->d_name) &&
-		    !strcmp(backing, d->path))
-			rc = probe_find(d, PROBE_REASON_LOOP, PROBE_IN_USE,
-					"detach the loop device (losetup -d)",
-					"%s backs the loop device /dev/%s", d->path, e->d_name);
-	}
-	closedir(dir);
-	return rc;
-}
-
 static int find_opens(struct probe *p, struct probe_device *d, const struct stat *st)
 {
 	for (const struct probe_open *o = probe_opens(p); o; o = o->next) {
-		if (o->ino == st->st_ino && o->dev == st->st_dev)
+		if (o->type == S_IFREG && o->ino == st->st_ino && o->dev == st->st_dev)
 			return probe_find(d, PROBE_REASON_OPEN, PROBE_IN_USE, "end that process",
 					  "%s is open in process %d (%s)", d->path, o->pid,
 					  o->command);
@@ -49,7 +27,7 @@ static int find_opens(struct probe *p, struct probe_device *d, const struct stat
 	return 0;
 }
 
-static pid_t lock_pid(struct probe *p, const struct stat *st)
+pid_t probe_lock_pid(const struct probe *p, const struct stat *st)
 {
 	FILE *f = probe_fopen(p, "/proc/locks");
 	char line[512], want[64];
@@ -86,17 +64,19 @@ static int find_locks(struct probe *p, struct probe_device *d, int fd, const str
 		held = lock.l_type != F_UNLCK;
 	if (!held)
 		return 0;
-	pid = lock_pid(p, st);
+	pid = probe_lock_pid(p, st);
 	return probe_find(d, PROBE_REASON_LOCK, PROBE_IN_USE, "end the holder of the lock",
 			  pid ? "%s is locked by process %d" : "%s is locked", d->path, pid);
 }
 
 static int find_all(struct probe *p, struct probe_device *d, int fd, const struct stat *st)
 {
-	int rc = find_loop(p, d);
+	int rc = probe_find_loops(p, d, st->st_dev, st->st_ino);
 
 	if (rc == 0)
 		rc = probe_find_swap(p, d);
+	if (rc == 0)
+		rc = probe_find_exports(p, d);
 	if (rc == 0)
 		rc = find_opens(p, d, st);
 	if (rc == 0)
@@ -148,7 +128,7 @@ int probe_path(struct probe *p, const char *path, struct probe_device *out, stru
 {
 	struct stat st;
 
-	probe_forget(p);
+	probe_refresh(p);
 	if (stat(path, &st) < 0)
 		return error_set(err, -errno, "%s: %s", path, error_errno_text(-errno));
 	if (S_ISBLK(st.st_mode))

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "probe/internal.h"
 
@@ -93,6 +94,120 @@ int probe_find_swap(struct probe *p, struct probe_device *d)
 	return rc;
 }
 
+int probe_find_loops(struct probe *p, struct probe_device *d, dev_t dev, ino_t ino)
+{
+	size_t count;
+	const struct probe_loop *loops = probe_loops(p, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct probe_loop *l = &loops[i];
+		bool same = ino ? l->ino == ino && l->dev == dev : l->rdev && l->rdev == d->dev;
+
+		if (same || !strcmp(l->backing, d->path))
+			return probe_find(d, PROBE_REASON_LOOP, PROBE_IN_USE,
+					  "detach the loop device (losetup -d)",
+					  "%s backs the loop device /dev/%s", d->path, l->name);
+	}
+	return 0;
+}
+
+/* The name that a target was given, against the device; only /dev is safe to look into. */
+static bool is_same_path(struct probe *p, const struct probe_device *d, const char *path)
+{
+	struct stat st;
+
+	if (!strcmp(path, d->path))
+		return true;
+	return p->live && !strncmp(path, "/dev/", 5) && strcmp(d->kind, "file") != 0 &&
+	       stat(path, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == d->dev;
+}
+
+/**
+ * struct exports - where a kernel target keeps what it exports: DIR/a/MIDDLE/b/FILE
+ * @on: beside FILE, not "0" while it is in use
+ */
+struct exports {
+	const char *dir, *middle, *file, *on, *name;
+};
+
+static int find_export(struct probe *p, struct probe_device *d, const struct exports *x,
+		       const char *above)
+{
+	DIR *dir = probe_opendir(p, "%s/%s/%s", x->dir, above, x->middle);
+	char path[PATH_MAX], on[8];
+	struct dirent *e;
+	int rc = 0;
+
+	if (!dir)
+		return 0;
+	while (rc == 0 && (e = readdir(dir))) {
+		if (e->d_name[0] == '.' ||
+		    !probe_read(p, path, sizeof(path), "%s/%s/%s/%s/%s", x->dir, above, x->middle,
+				e->d_name, x->file) ||
+		    !probe_read(p, on, sizeof(on), "%s/%s/%s/%s/%s", x->dir, above, x->middle,
+				e->d_name, x->on) ||
+		    !strcmp(on, "0") || !is_same_path(p, d, path))
+			continue;
+		rc = probe_find(d, PROBE_REASON_EXPORT, PROBE_IN_USE, "take it out of that target",
+				"%s is exported by the kernel's %s target (%s/%s)", d->path,
+				x->name, above, e->d_name);
+	}
+	closedir(dir);
+	return rc;
+}
+
+int probe_find_exports(struct probe *p, struct probe_device *d)
+{
+	static const struct exports all[] = {
+		{ "/sys/kernel/config/nvmet/subsystems", "namespaces", "device_path", "enable",
+		  "NVMe" },
+		{ "/sys/kernel/config/target/core", ".", "udev_path", "enable", "SCSI" },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof(all) / sizeof(all[0]); i++) {
+		DIR *dir = probe_opendir(p, "%s", all[i].dir);
+		struct dirent *e;
+
+		while (dir && rc == 0 && (e = readdir(dir))) {
+			if (e->d_name[0] != '.')
+				rc = find_export(p, d, &all[i], e->d_name);
+		}
+		if (dir)
+			closedir(dir);
+	}
+	return rc;
+}
+
+/* A mount names one of a file system's devices only. */
+static int find_btrfs(struct probe *p, struct probe_device *d)
+{
+	DIR *dir = probe_opendir(p, "/sys/fs/btrfs");
+	struct dirent *e;
+	int rc = 0;
+
+	if (!dir)
+		return 0;
+	while (rc == 0 && (e = readdir(dir))) {
+		if (e->d_name[0] != '.' &&
+		    probe_exists(p, "/sys/fs/btrfs/%s/devices/%s", e->d_name, d->name))
+			rc = probe_find(d, PROBE_REASON_BTRFS, PROBE_IN_USE, "unmount it",
+					"%s is a member of the mounted btrfs %s", d->path,
+					e->d_name);
+	}
+	closedir(dir);
+	return rc;
+}
+
+static int find_bcache(struct probe *p, struct probe_device *d, const char *sys)
+{
+	if (!probe_exists(p, "%s/bcache", sys))
+		return 0;
+	return probe_find(d, PROBE_REASON_BCACHE, PROBE_IN_USE,
+			  "stop that bcache device and unregister it",
+			  "%s is registered with bcache", d->path);
+}
+
 static int find_dm_holder(struct probe *p, struct probe_device *d, const char *holder)
 {
 	char uuid[160], name[128];
@@ -140,11 +255,39 @@ static int find_holders(struct probe *p, struct probe_device *d, const char *sys
 	return rc;
 }
 
-static int find_opens(struct probe *p, struct probe_device *d)
+/* The character device that leads to the same disk: sg of SCSI, ng of NVMe. */
+static dev_t generic_of(struct probe *p, const struct probe_device *d, const char *sys)
 {
-	for (const struct probe_open *o = probe_opens(p); o; o = o->next) {
-		bool same = p->live ? !o->ino && o->dev == d->dev : !strcmp(o->target, d->path);
+	unsigned int major, minor;
+	char text[32] = "";
+	struct dirent *e;
+	DIR *dir;
 
+	if (!strncmp(d->name, "nvme", 4)) {
+		probe_read(p, text, sizeof(text), "/sys/class/nvme-generic/ng%s/dev", d->name + 4);
+	} else {
+		dir = probe_opendir(p, "%s/device/scsi_generic", sys);
+		while (dir && !text[0] && (e = readdir(dir))) {
+			if (e->d_name[0] != '.')
+				probe_read(p, text, sizeof(text), "%s/device/scsi_generic/%s/dev",
+					   sys, e->d_name);
+		}
+		if (dir)
+			closedir(dir);
+	}
+	return sscanf(text, "%u:%u", &major, &minor) == 2 ? makedev(major, minor) : 0;
+}
+
+static int find_opens(struct probe *p, struct probe_device *d, const char *sys)
+{
+	dev_t generic = p->live ? generic_of(p, d, sys) : 0;
+
+	for (const struct probe_open *o = probe_opens(p); o; o = o->next) {
+		bool same = p->live ? o->type == S_IFBLK && o->dev == d->dev
+				    : !strcmp(o->target, d->path);
+
+		if (o->type == S_IFCHR && generic && o->dev == generic)
+			same = true;
 		if (same)
 			return probe_find(d, PROBE_REASON_OPEN, PROBE_IN_USE, "end that process",
 					  "%s is open in process %d (%s)", d->path, o->pid,
@@ -162,6 +305,14 @@ int probe_find_users(struct probe *p, struct probe_device *d, const char *sys)
 	if (rc == 0)
 		rc = find_holders(p, d, sys);
 	if (rc == 0)
-		rc = find_opens(p, d);
+		rc = find_bcache(p, d, sys);
+	if (rc == 0)
+		rc = find_btrfs(p, d);
+	if (rc == 0)
+		rc = probe_find_loops(p, d, 0, 0);
+	if (rc == 0)
+		rc = probe_find_exports(p, d);
+	if (rc == 0)
+		rc = find_opens(p, d, sys);
 	return rc;
 }

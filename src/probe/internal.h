@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 
+#include "base/clock.h"
 #include "probe/probe.h"
 
 struct probe_mount {
@@ -19,26 +20,90 @@ struct probe_mount {
 	struct probe_mount *next;
 };
 
+/**
+ * struct probe_open - a file descriptor of a process that leads to storage
+ * @type: S_IFBLK, S_IFCHR or S_IFREG; 0 in a made-up system
+ * @dev: the device itself, or the file system that a regular file is on
+ * @ino: of a regular file
+ * @target: text of the link in /proc/PID/fd, only in a made-up system
+ */
 struct probe_open {
-	dev_t dev;	  /* of the block device, or of the file's file system */
-	ino_t ino;	  /* 0 for block devices */
-	char target[256]; /* text of the link in /proc/PID/fd */
+	mode_t type;
+	dev_t dev;
+	ino_t ino;
 	pid_t pid;
-	char command[32];
+	char command[16];
 	struct probe_open *next;
+	char target[];
+};
+
+/** struct probe_holder - a socket that a process holds */
+struct probe_holder {
+	unsigned long long inode;
+	pid_t pid;
+};
+
+/**
+ * struct probe_loop - a loop device with what is behind it
+ * @rdev: of a block device behind it, else 0
+ * @dev, @ino: of the file behind it; 0, 0 when only its name is known
+ */
+struct probe_loop {
+	char name[32];
+	char backing[PATH_MAX];
+	dev_t rdev, dev;
+	ino_t ino;
 };
 
 /**
  * struct probe - see probe_create()
- * @mounts, @opens: read once for a whole listing, forgotten by probe_forget()
+ * @mounts, @opens, @holders, @loops: read once for a whole listing, forgotten by probe_refresh()
+ * @holders: sorted by inode
+ * @blind_fds, @blind_mounts: processes whose files, and whose mounts, this user may not see
+ * @stuck: children that could not be killed yet
  */
 struct probe {
 	char root[PATH_MAX];
 	bool live;
 	struct probe_mount *mounts;
 	struct probe_open *opens;
-	bool have_mounts, have_opens;
+	struct probe_holder *holders;
+	size_t holder_count;
+	struct probe_loop *loops;
+	size_t loop_count;
+	unsigned int blind_fds, blind_mounts;
+	bool have_mounts, have_opens, have_loops;
+	pid_t stuck[16];
+	size_t stuck_count;
 };
+
+/* limited.c: what may block */
+
+#define PROBE_LIMIT_NS	  (3 * NS_PER_SEC)  /* of one device in a listing */
+#define PROBE_PATIENCE_NS (20 * NS_PER_SEC) /* of a device that was named: a disk may sleep */
+#define PROBE_LIMITED_ALL 3		    /* all items of a job have so often the limit of one */
+#define PROBE_CHILD_NAME  "cyborg-probe"
+
+/**
+ * struct probe_limited - a job of many items, done one after another in a child process
+ * @size: bytes of an answer
+ * @limit_ns: of one item
+ * @work: in the child: fill @answer, which is zero; nothing else of the child comes back
+ * @done: in the caller, in order; @status 0, -ETIMEDOUT, -ECHILD when the child died, or a negative
+ *        errno of starting it; @answer is NULL unless it is 0
+ */
+struct probe_limited {
+	size_t count, size;
+	uint64_t limit_ns;
+	void (*work)(void *arg, size_t i, void *answer);
+	void (*done)(void *arg, size_t i, int status, const void *answer);
+	void *arg;
+};
+
+/** probe_limited() - 0 when @done was called for each, or -ENOMEM */
+int probe_limited(struct probe *p, const struct probe_limited *job);
+/** probe_reap() - see whether stuck children have ended */
+void probe_reap(struct probe *p);
 
 /* root.c: files below the prefix */
 FILE *probe_fopen(const struct probe *p, const char *fmt, ...)
@@ -59,25 +124,75 @@ bool probe_exists(const struct probe *p, const char *fmt, ...)
 /** probe_is_pid() - the name of a folder of /proc that is a process */
 bool probe_is_pid(const char *name);
 
-/* who.c: mounts and open files of all processes */
+/* who.c: mounts, open files and sockets of all processes */
 const struct probe_mount *probe_mounts(struct probe *p);
 const struct probe_open *probe_opens(struct probe *p);
-void probe_forget(struct probe *p);
+/** probe_socket_pid() - who holds a socket; 0 when that is not visible */
+pid_t probe_socket_pid(struct probe *p, unsigned long long inode);
 /** probe_unescape() - decode the \040 of mountinfo and swaps, in place */
 void probe_unescape(char *text);
+
+/* loops.c */
+
+/** probe_loops() - all loop devices that have something behind them */
+const struct probe_loop *probe_loops(struct probe *p, size_t *count);
 
 /* find.c: findings */
 int probe_find(struct probe_device *d, enum probe_reason reason, enum probe_verdict verdict,
 	       const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-/** probe_find_users() - mounts, swap, holders, loop, open files of a block device */
+/** probe_find_users() - mounts, swap, holders, loop, exports, open files of a block device */
 int probe_find_users(struct probe *p, struct probe_device *d, const char *sys);
 int probe_find_swap(struct probe *p, struct probe_device *d);
+/** probe_find_loops() - @dev, @ino: of a regular file; 0, 0 for a block device */
+int probe_find_loops(struct probe *p, struct probe_device *d, dev_t dev, ino_t ino);
+/** probe_find_exports() - by the kernel's own targets: nvmet and LIO hold without a trace in /proc
+ */
+int probe_find_exports(struct probe *p, struct probe_device *d);
+
+/* file.c */
+
+struct stat;
+/** probe_lock_pid() - who holds a lock on a file, of any kind; 0 when nobody is known to */
+pid_t probe_lock_pid(const struct probe *p, const struct stat *st);
+
+/* pci.c */
+
+struct probe_node;
+/** probe_pci() - fill NVMe functions and IOMMU groups; 0 or -ENOMEM */
+int probe_pci(struct probe *p, const struct probe_devices *devices, struct probe_node *n);
+
+/* health.c */
+
+/** probe_health_sysfs() - what sysfs and hwmon tell of the disk at @sys */
+void probe_health_sysfs(struct probe *p, struct probe_health *h, const char *sys);
+/** probe_health_smart() - what the NVMe device open as @fd tells; @h->note when it does not */
+void probe_health_smart(struct probe_health *h, int fd);
+int probe_find_health(struct probe_device *d);
+
+/* json.c */
+
+/** probe_set_text() - text of hardware or file names need not be UTF-8; JSON must be */
+void probe_set_text(json_t *o, const char *key, const char *text);
+json_t *probe_health_json(const struct probe_health *h);
 
 /* content.c: what is on it */
 int probe_find_content(struct probe_device *d, int fd);
+/** probe_find_holder_by_content() - of a device that cannot be opened exclusively: who it must be
+ */
+int probe_find_holder_by_content(struct probe_device *d, int fd);
 
 /* block.c */
 int probe_block_fill(struct probe *p, struct probe_device *d, const char *sys, const char *name);
 int probe_block_path(struct probe *p, dev_t dev, struct probe_device *out, struct error *err);
+
+/* inside.c */
+
+/**
+ * probe_inside() - ask the kernel and the devices themselves: exclusive open, content, SMART log
+ *
+ * Devices that may not be used anyway are asked only for their SMART log. Does nothing in a made-up
+ * system.
+ */
+int probe_inside(struct probe *p, struct probe_device *devices, size_t count, uint64_t limit_ns);
 
 #endif

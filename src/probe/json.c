@@ -17,6 +17,11 @@ const char *probe_reason_name(enum probe_reason reason)
 		[PROBE_REASON_LVM] = "lvm",
 		[PROBE_REASON_MD] = "md",
 		[PROBE_REASON_DM] = "device-mapper",
+		[PROBE_REASON_BCACHE] = "bcache",
+		[PROBE_REASON_DRBD] = "drbd",
+		[PROBE_REASON_ZFS] = "zfs",
+		[PROBE_REASON_BTRFS] = "btrfs",
+		[PROBE_REASON_EXPORT] = "export",
 		[PROBE_REASON_HOLDER] = "holder",
 		[PROBE_REASON_LOOP] = "loop",
 		[PROBE_REASON_OPEN] = "open",
@@ -29,6 +34,10 @@ const char *probe_reason_name(enum probe_reason reason)
 		[PROBE_REASON_SIZE] = "size",
 		[PROBE_REASON_KIND] = "kind",
 		[PROBE_REASON_UNREADABLE] = "unreadable",
+		[PROBE_REASON_SILENT] = "silent",
+		[PROBE_REASON_HEALTH] = "health",
+		[PROBE_REASON_USER_SPACE] = "user-space",
+		[PROBE_REASON_DRIVER] = "driver",
 	};
 
 	return names[reason];
@@ -61,8 +70,7 @@ static json_t *findings_json(const struct probe_device *d)
 	return list;
 }
 
-/* Text of hardware or file names need not be UTF-8; JSON must be. */
-static void set_text(json_t *o, const char *key, const char *text)
+void probe_set_text(json_t *o, const char *key, const char *text)
 {
 	char clean[PATH_MAX];
 	json_t *v = json_string(text);
@@ -77,6 +85,53 @@ static void set_text(json_t *o, const char *key, const char *text)
 	json_object_set_new(o, key, v);
 }
 
+static json_t *warnings_json(const struct probe_health *h)
+{
+	json_t *list = json_array();
+	const char *text;
+
+	for (size_t i = 0; (text = probe_health_warning(h->critical_warning, i)); i++)
+		json_array_append_new(list, json_string(text));
+	return list;
+}
+
+static void set_number(json_t *o, const char *key, uint64_t value)
+{
+	json_object_set_new(o, key,
+			    json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
+}
+
+json_t *probe_health_json(const struct probe_health *h)
+{
+	json_t *o = json_object();
+
+	probe_set_text(o, "source",
+		       h->smart							    ? "smart"
+		       : h->state[0] || h->temperature != PROBE_TEMPERATURE_UNKNOWN ? "sysfs"
+										    : "");
+	probe_set_text(o, "note", h->note);
+	probe_set_text(o, "state", h->state);
+	json_object_set_new(o, "temperature",
+			    h->temperature == PROBE_TEMPERATURE_UNKNOWN
+				    ? json_null()
+				    : json_integer(h->temperature));
+	if (!h->smart)
+		return o;
+	set_number(o, "critical_warning", h->critical_warning);
+	json_object_set_new(o, "warnings", warnings_json(h));
+	set_number(o, "available_spare", h->available_spare);
+	set_number(o, "spare_threshold", h->spare_threshold);
+	set_number(o, "percentage_used", h->percentage_used);
+	set_number(o, "bytes_read", h->bytes_read);
+	set_number(o, "bytes_written", h->bytes_written);
+	set_number(o, "power_cycles", h->power_cycles);
+	set_number(o, "power_on_hours", h->power_on_hours);
+	set_number(o, "unsafe_shutdowns", h->unsafe_shutdowns);
+	set_number(o, "media_errors", h->media_errors);
+	set_number(o, "error_log_entries", h->error_log_entries);
+	return o;
+}
+
 json_t *probe_device_json(const struct probe_device *d)
 {
 	const struct probe_finding *reason = probe_device_reason(d);
@@ -84,64 +139,26 @@ json_t *probe_device_json(const struct probe_device *d)
 
 	if (!o)
 		return NULL;
-	set_text(o, "name", d->name);
-	set_text(o, "path", d->path);
-	set_text(o, "kind", d->kind);
-	set_text(o, "serial", d->serial);
-	set_text(o, "model", d->model);
-	set_text(o, "firmware", d->firmware);
-	set_text(o, "driver", d->driver);
+	probe_set_text(o, "name", d->name);
+	probe_set_text(o, "path", d->path);
+	probe_set_text(o, "kind", d->kind);
+	probe_set_text(o, "serial", d->serial);
+	probe_set_text(o, "model", d->model);
+	probe_set_text(o, "firmware", d->firmware);
+	probe_set_text(o, "driver", d->driver);
+	probe_set_text(o, "address", d->address);
 	json_object_set_new(o, "size", json_integer((json_int_t)d->size));
 	json_object_set_new(o, "block_size", json_integer(d->block_size));
+	json_object_set_new(o, "physical_block_size", json_integer(d->physical_block_size));
 	json_object_set_new(o, "numa_node", json_integer(d->numa_node));
 	json_object_set_new(o, "rotational", json_boolean(d->rotational));
+	json_object_set_new(o, "read_only", json_boolean(d->read_only));
+	json_object_set_new(o, "removable", json_boolean(d->removable));
+	json_object_set_new(o, "health", probe_health_json(&d->health));
 	json_object_set_new(o, "eligible", json_boolean(!reason));
-	set_text(o, "verdict", probe_verdict_name(probe_device_verdict(d)));
-	set_text(o, "reason", reason ? reason->text : "");
-	set_text(o, "remedy", reason ? reason->remedy : "");
+	probe_set_text(o, "verdict", probe_verdict_name(probe_device_verdict(d)));
+	probe_set_text(o, "reason", reason ? reason->text : "");
+	probe_set_text(o, "remedy", reason ? reason->remedy : "");
 	json_object_set_new(o, "findings", findings_json(d));
-	return o;
-}
-
-static json_t *nvme_json(const struct probe_nvme *v)
-{
-	json_t *o = json_object();
-
-	set_text(o, "address", v->address);
-	set_text(o, "driver", v->driver);
-	set_text(o, "model", v->model);
-	set_text(o, "serial", v->serial);
-	set_text(o, "firmware", v->firmware);
-	set_text(o, "id", v->vendor_device);
-	json_object_set_new(o, "numa_node", json_integer(v->numa_node));
-	json_object_set_new(o, "iommu_group", json_integer(v->iommu_group));
-	return o;
-}
-
-json_t *probe_node_json(const struct probe_node *n)
-{
-	json_t *o = json_object(), *pages = json_array(), *nvme = json_array();
-
-	set_text(o, "hostname", n->hostname);
-	set_text(o, "kernel", n->kernel);
-	json_object_set_new(o, "cpus", json_integer(n->cpus));
-	json_object_set_new(o, "numa_nodes", json_integer(n->numa_nodes));
-	json_object_set_new(o, "memory", json_integer((json_int_t)n->memory));
-	json_object_set_new(o, "iommu", json_boolean(n->iommu));
-	json_object_set_new(o, "vfio", json_boolean(n->vfio));
-	json_object_set_new(o, "io_uring", json_boolean(n->io_uring));
-	set_text(o, "io_uring_reason", n->io_uring_reason);
-	for (size_t i = 0; i < n->hugepage_count; i++) {
-		const struct probe_hugepages *h = &n->hugepages[i];
-
-		json_array_append_new(pages,
-				      json_pack("{s:i, s:I, s:I, s:I}", "numa_node", h->numa_node,
-						"page_size", (json_int_t)h->page_size, "total",
-						(json_int_t)h->total, "free", (json_int_t)h->free));
-	}
-	json_object_set_new(o, "hugepages", pages);
-	for (size_t i = 0; i < n->nvme_count; i++)
-		json_array_append_new(nvme, nvme_json(&n->nvme[i]));
-	json_object_set_new(o, "nvme", nvme);
 	return o;
 }

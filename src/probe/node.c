@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node: processors, memory, hugepages, IOMMU, io_uring, NVMe functions on PCI.
+ * The node: processors, NUMA nodes, memory, hugepages, IOMMU, kernel modules, io_uring.
  *
  * Threading: as probe.h.
  */
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,6 @@
 #include <unistd.h>
 
 #include "probe/internal.h"
-
-#define PCI_CLASS_NVME "0x010802"
 
 static unsigned int count_entries(struct probe *p, const char *path, const char *prefix)
 {
@@ -52,6 +51,7 @@ static void add_hugepages(struct probe *p, struct probe_node *n, const char *dir
 		h->page_size = kib * 1024;
 		h->total = probe_read_u64(p, 0, "%s/%s/nr_hugepages", dir_path, e->d_name);
 		h->free = probe_read_u64(p, 0, "%s/%s/free_hugepages", dir_path, e->d_name);
+		h->surplus = probe_read_u64(p, 0, "%s/%s/surplus_hugepages", dir_path, e->d_name);
 		n->hugepage_count++;
 	}
 	closedir(dir);
@@ -106,9 +106,11 @@ static int try_io_uring(void)
 
 static void fill_io_uring(struct probe *p, struct probe_node *n)
 {
-	uint64_t disabled = probe_read_u64(p, 0, "/proc/sys/kernel/io_uring_disabled");
+	const char *sysctl = "/proc/sys/kernel/io_uring_disabled";
+	uint64_t disabled = probe_read_u64(p, 0, "%s", sysctl);
 	int rc = p->live ? try_io_uring() : disabled ? -EPERM : 0;
 
+	n->io_uring_disabled = probe_exists(p, "%s", sysctl) ? (int)(disabled & 3) : -1;
 	n->io_uring = rc == 0;
 	if (rc == 0)
 		return;
@@ -122,93 +124,158 @@ static void fill_io_uring(struct probe *p, struct probe_node *n)
 			 error_errno_text(rc));
 }
 
-static void fill_nvme(struct probe *p, struct probe_nvme *v, const char *address)
-{
-	char link[PATH_MAX], vendor[16], device[16], text[16];
-	const char *sys = "/sys/bus/pci/devices";
-	struct dirent *e;
-	DIR *dir;
+static const char *const module_names[] = {
+	"vfio", "vfio_pci",  "vfio_iommu_type1", "uio",	      "uio_pci_generic", "igb_uio",
+	"nvme", "nvme_core", "nvme_fabrics",	 "nvme_tcp",  "nvme_rdma",	 "nvmet",
+	"rbd",	"nvmet_tcp", "virtio_blk",	 "vhost_net", "ublk_drv",	 "nbd",
+};
+_Static_assert(sizeof(module_names) / sizeof(module_names[0]) <= PROBE_MODULES_MAX, "modules");
 
-	snprintf(v->address, sizeof(v->address), "%.31s", address);
-	if (probe_readlink(p, link, sizeof(link), "%s/%s/driver", sys, address))
-		snprintf(v->driver, sizeof(v->driver), "%.31s", strrchr(link, '/') + 1);
-	probe_read(p, vendor, sizeof(vendor), "%s/%s/vendor", sys, address);
-	probe_read(p, device, sizeof(device), "%s/%s/device", sys, address);
-	snprintf(v->vendor_device, sizeof(v->vendor_device), "%.4s:%.4s",
-		 strlen(vendor) > 2 ? vendor + 2 : "", strlen(device) > 2 ? device + 2 : "");
-	v->numa_node = probe_read(p, text, sizeof(text), "%s/%s/numa_node", sys, address)
-			       ? atoi(text)
-			       : -1;
-	v->iommu_group = -1;
-	if (probe_readlink(p, link, sizeof(link), "%s/%s/iommu_group", sys, address))
-		v->iommu_group = atoi(strrchr(link, '/') + 1);
-	dir = probe_opendir(p, "%s/%s/nvme", sys, address);
-	while (dir && (e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		probe_read(p, v->model, sizeof(v->model), "%s/%s/nvme/%s/model", sys, address,
-			   e->d_name);
-		probe_read(p, v->serial, sizeof(v->serial), "%s/%s/nvme/%s/serial", sys, address,
-			   e->d_name);
-		probe_read(p, v->firmware, sizeof(v->firmware), "%s/%s/nvme/%s/firmware_rev", sys,
-			   address, e->d_name);
+/* ".../nvme-tcp.ko.xz: ..." and "nvme_tcp" name the same module. */
+static bool is_module(const char *line, const char *name)
+{
+	size_t path = strcspn(line, ": \n");
+	const char *start = line + path;
+
+	while (start > line && start[-1] != '/')
+		start--;
+	for (; *name; name++, start++) {
+		if (*start != *name && !(*start == '-' && *name == '_'))
+			return false;
 	}
-	if (dir)
-		closedir(dir);
+	return !strncmp(start, ".ko", 3);
 }
 
-static int fill_nvmes(struct probe *p, struct probe_node *n)
+static void find_modules(struct probe *p, struct probe_node *n, const char *list,
+			 enum probe_module_state state)
 {
-	DIR *dir = probe_opendir(p, "/sys/bus/pci/devices");
-	struct dirent *e;
-	int rc = 0;
+	FILE *f = probe_fopen(p, "/lib/modules/%s/%s", n->kernel, list);
+	char *line = NULL;
+	size_t size = 0;
 
-	while (dir && rc == 0 && (e = readdir(dir))) {
-		struct probe_nvme *more;
-		char class[16];
-
-		if (!probe_read(p, class, sizeof(class), "/sys/bus/pci/devices/%s/class",
-				e->d_name) ||
-		    strcmp(class, PCI_CLASS_NVME) != 0)
-			continue;
-		more = realloc(n->nvme, (n->nvme_count + 1) * sizeof(*more));
-		if (!more) {
-			rc = -ENOMEM;
-			continue;
+	while (f && getline(&line, &size, f) > 0) {
+		for (size_t i = 0; i < n->module_count; i++) {
+			if (n->modules[i].state == PROBE_MODULE_ABSENT &&
+			    is_module(line, n->modules[i].name))
+				n->modules[i].state = state;
 		}
-		n->nvme = more;
-		memset(&more[n->nvme_count], 0, sizeof(*more));
-		fill_nvme(p, &more[n->nvme_count++], e->d_name);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+}
+
+static void fill_modules(struct probe *p, struct probe_node *n)
+{
+	n->module_count = sizeof(module_names) / sizeof(module_names[0]);
+	for (size_t i = 0; i < n->module_count; i++)
+		n->modules[i].name = module_names[i];
+	find_modules(p, n, "modules.builtin", PROBE_MODULE_BUILT_IN);
+	/* A built-in one may have a folder here too. */
+	for (size_t i = 0; i < n->module_count; i++) {
+		const char *name = n->modules[i].name;
+
+		if (probe_exists(p, "/sys/module/%s", name))
+			n->modules[i].state = n->modules[i].state == PROBE_MODULE_BUILT_IN
+						      ? PROBE_MODULE_BUILT_IN
+						      : PROBE_MODULE_LOADED;
+	}
+	find_modules(p, n, "modules.dep", PROBE_MODULE_AVAILABLE);
+}
+
+static void fill_cpus(struct probe *p, struct probe_node *n)
+{
+	cpu_set_t set;
+
+	n->cpus = count_entries(p, "/sys/devices/system/cpu", "cpu");
+	probe_read(p, n->cpus_online, sizeof(n->cpus_online), "/sys/devices/system/cpu/online");
+	probe_read(p, n->cpus_isolated, sizeof(n->cpus_isolated),
+		   "/sys/devices/system/cpu/isolated");
+	n->cpus_allowed = n->cpus;
+	if (p->live && sched_getaffinity(0, sizeof(set), &set) == 0)
+		n->cpus_allowed = (unsigned int)CPU_COUNT(&set);
+}
+
+static uint64_t numa_memory(struct probe *p, int node, const char *word)
+{
+	FILE *f = probe_fopen(p, "/sys/devices/system/node/node%d/meminfo", node);
+	unsigned long long kib = 0;
+	char line[128], *at;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		at = strstr(line, word);
+		if (at && sscanf(at + strlen(word), " %llu kB", &kib) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return kib * 1024;
+}
+
+static int by_node(const void *a, const void *b)
+{
+	return ((const struct probe_numa *)a)->node - ((const struct probe_numa *)b)->node;
+}
+
+static void fill_numa(struct probe *p, struct probe_node *n)
+{
+	DIR *dir = probe_opendir(p, "/sys/devices/system/node");
+	struct dirent *e;
+
+	n->numa_nodes = count_entries(p, "/sys/devices/system/node", "node");
+	while (dir && (e = readdir(dir)) && n->numa_count < PROBE_NUMA_MAX) {
+		struct probe_numa *m = &n->numa[n->numa_count];
+
+		if (sscanf(e->d_name, "node%d", &m->node) != 1)
+			continue;
+		probe_read(p, m->cpus, sizeof(m->cpus), "/sys/devices/system/node/node%d/cpulist",
+			   m->node);
+		m->memory = numa_memory(p, m->node, "MemTotal:");
+		m->memory_free = numa_memory(p, m->node, "MemFree:");
+		n->numa_count++;
 	}
 	if (dir)
 		closedir(dir);
-	return rc;
+	qsort(n->numa, n->numa_count, sizeof(*n->numa), by_node);
 }
 
-int probe_node(struct probe *p, struct probe_node *out)
+static void fill_iommu(struct probe *p, struct probe_node *n)
+{
+	char text[8];
+
+	n->iommu = count_entries(p, "/sys/kernel/iommu_groups", "") > 0;
+	n->vfio = probe_exists(p, "/sys/module/vfio_pci");
+	n->noiommu = probe_read(p, text, sizeof(text),
+				"/sys/module/vfio/parameters/enable_unsafe_noiommu_mode") &&
+		     (text[0] == 'Y' || text[0] == '1');
+}
+
+int probe_node(struct probe *p, const struct probe_devices *devices, struct probe_node *out)
 {
 	struct utsname uts;
-	unsigned int count;
 
 	memset(out, 0, sizeof(*out));
 	if (uname(&uts) == 0) {
 		snprintf(out->hostname, sizeof(out->hostname), "%.64s", uts.nodename);
 		snprintf(out->kernel, sizeof(out->kernel), "%.64s", uts.release);
 	}
-	out->cpus = count_entries(p, "/sys/devices/system/cpu", "cpu");
-	out->numa_nodes = count_entries(p, "/sys/devices/system/node", "node");
-	count = count_entries(p, "/sys/kernel/iommu_groups", "");
-	out->iommu = count > 0;
-	out->vfio = probe_exists(p, "/sys/module/vfio_pci");
+	if (!p->live)
+		probe_read(p, out->kernel, sizeof(out->kernel), "/proc/sys/kernel/osrelease");
+	fill_cpus(p, out);
+	fill_numa(p, out);
 	fill_memory(p, out);
 	fill_hugepages(p, out);
+	fill_iommu(p, out);
+	fill_modules(p, out);
 	fill_io_uring(p, out);
-	return fill_nvmes(p, out);
+	return probe_pci(p, devices, out);
 }
 
 void probe_node_fini(struct probe_node *n)
 {
 	free(n->nvme);
+	free(n->groups);
 	n->nvme = NULL;
-	n->nvme_count = 0;
+	n->groups = NULL;
+	n->nvme_count = n->group_count = 0;
 }

@@ -50,6 +50,11 @@ enum probe_reason {
 	PROBE_REASON_LVM,
 	PROBE_REASON_MD,
 	PROBE_REASON_DM,
+	PROBE_REASON_BCACHE,
+	PROBE_REASON_DRBD,
+	PROBE_REASON_ZFS,
+	PROBE_REASON_BTRFS,
+	PROBE_REASON_EXPORT,
 	PROBE_REASON_HOLDER,
 	PROBE_REASON_LOOP,
 	PROBE_REASON_OPEN,
@@ -62,6 +67,10 @@ enum probe_reason {
 	PROBE_REASON_SIZE,
 	PROBE_REASON_KIND,
 	PROBE_REASON_UNREADABLE,
+	PROBE_REASON_SILENT,
+	PROBE_REASON_HEALTH,
+	PROBE_REASON_USER_SPACE,
+	PROBE_REASON_DRIVER,
 };
 
 /** probe_reason_name() - "partitions", "mount", ... for JSON */
@@ -81,6 +90,31 @@ struct probe_finding {
 	char remedy[192];
 };
 
+#define PROBE_TEMPERATURE_UNKNOWN INT_MIN
+
+/**
+ * struct probe_health - what a disk tells of itself
+ * @smart: the SMART log page was read; without it only @state and @temperature say anything
+ * @note: why it was not read; "" when it was
+ * @state: sysfs's word: "live", "running", "dead"; "" when there is none
+ * @temperature: degrees Celsius, or PROBE_TEMPERATURE_UNKNOWN
+ * @critical_warning: NVMe's bits, see probe_health_warning()
+ * @available_spare, @spare_threshold, @percentage_used: percent
+ */
+struct probe_health {
+	bool smart;
+	char note[128];
+	char state[16];
+	int temperature;
+	unsigned int critical_warning;
+	unsigned int available_spare, spare_threshold, percentage_used;
+	uint64_t bytes_read, bytes_written;
+	uint64_t power_cycles, power_on_hours, unsafe_shutdowns, media_errors, error_log_entries;
+};
+
+/** probe_health_warning() - the words of the @i-th bit that is set; NULL when there are no more */
+const char *probe_health_warning(unsigned int critical_warning, size_t i);
+
 /**
  * struct probe_device - a block device, or a file that may back a store
  * @name: kernel name, or the last part of a file's path
@@ -89,9 +123,10 @@ struct probe_finding {
  * @serial: what --force wants to hear; never empty: where the hardware tells none it is made from
  *          what is stable (world-wide name, else kind and number; a file's device and inode)
  * @size: bytes
- * @block_size: logical block size in bytes
+ * @block_size, @physical_block_size: bytes
  * @numa_node: -1 when unknown
  * @rotational: a spinning disk
+ * @address: of the PCI function it is on; "" when that is not known
  */
 struct probe_device {
 	char name[NAME_MAX + 1];
@@ -102,10 +137,12 @@ struct probe_device {
 	char serial[96];
 	char firmware[32];
 	char driver[32];
+	char address[32];
 	uint64_t size;
-	uint32_t block_size;
+	uint32_t block_size, physical_block_size;
 	int numa_node;
-	bool rotational;
+	bool rotational, read_only, removable;
+	struct probe_health health;
 	struct probe_finding *findings;
 	size_t finding_count;
 };
@@ -142,6 +179,22 @@ void probe_devices_fini(struct probe_devices *d);
  */
 int probe_path(struct probe *p, const char *path, struct probe_device *out, struct error *err);
 
+/**
+ * probe_refresh() - forget what was read of processes
+ *
+ * probe_devices() and probe_path() do so; probe_targets() and probe_unseen() use the picture that
+ * is there.
+ */
+void probe_refresh(struct probe *p);
+
+/**
+ * probe_unseen() - what this user could not see of the last listing, sentence by sentence
+ * @i: from 0 on
+ *
+ * Return: true and @text filled, or false when there is no more.
+ */
+bool probe_unseen(struct probe *p, size_t i, char *text, size_t size);
+
 /* The node as a whole. */
 
 #define PROBE_HUGEPAGES_MAX 64
@@ -151,55 +204,199 @@ struct probe_hugepages {
 	uint64_t page_size; /* bytes */
 	uint64_t total;
 	uint64_t free;
+	uint64_t surplus; /* of the total: taken over the pool's size, given back when freed */
 };
 
+#define PROBE_NUMA_MAX 64
+
+struct probe_numa {
+	int node;
+	char cpus[128];		      /* "0-7,16-23" */
+	uint64_t memory, memory_free; /* bytes */
+};
+
+/** enum probe_module_state - a module of the kernel */
+enum probe_module_state {
+	PROBE_MODULE_ABSENT,
+	PROBE_MODULE_AVAILABLE, /* modprobe would find it */
+	PROBE_MODULE_LOADED,
+	PROBE_MODULE_BUILT_IN,
+};
+
+struct probe_module {
+	const char *name;
+	enum probe_module_state state;
+};
+
+#define PROBE_MODULES_MAX 24
+
+/**
+ * struct probe_nvme - an NVMe controller on PCI, whichever driver it is bound to
+ * @driver: "" when none is bound
+ * @controller: "nvme0"; "" unless the nvme driver has it
+ * @model, @serial, @firmware: known only through the nvme driver
+ * @vendor_device: 144d:a808
+ * @iommu_group: -1 when there is none
+ * @namespaces: names of its block devices, separated by blanks; @size: of all of them, bytes
+ * @finding: what stands against it; its verdict is PROBE_FREE when nothing does
+ */
 struct probe_nvme {
-	char address[32]; /* PCI: 0000:01:00.0 */
-	char driver[32];  /* "" when none is bound */
+	char address[32];
+	char driver[32];
+	char controller[32];
 	char model[64], serial[96], firmware[32];
-	char vendor_device[16]; /* 144d:a808 */
+	char vendor_device[16];
 	int numa_node;
-	int iommu_group; /* -1 when there is none */
+	int iommu_group;
+	char namespaces[512];
+	uint64_t size;
+	struct probe_health health;
+	struct probe_finding finding;
+};
+
+/** struct probe_group - an IOMMU group, the smallest thing that can be given to user space */
+struct probe_group {
+	int number;
+	char members[512]; /* PCI addresses, separated by blanks */
 };
 
 /**
  * struct probe_node - what a target would find here
+ * @cpus: there are; @cpus_online, @cpus_isolated: lists; @cpus_allowed: how many this process may
+ *        use
+ * @noiommu: VFIO may be used without an IOMMU
  * @io_uring_reason: why io_uring is not allowed; "" when it is
+ * @io_uring_disabled: the sysctl; -1 when this kernel has none
  */
 struct probe_node {
 	char hostname[HOST_NAME_MAX + 1];
 	char kernel[65];
-	unsigned int cpus;
+	unsigned int cpus, cpus_allowed;
+	char cpus_online[128], cpus_isolated[128];
 	unsigned int numa_nodes;
+	struct probe_numa numa[PROBE_NUMA_MAX];
+	size_t numa_count;
 	uint64_t memory; /* bytes */
-	bool iommu;
+	bool iommu, noiommu;
 	bool io_uring;
 	char io_uring_reason[160];
+	int io_uring_disabled;
 	bool vfio; /* the vfio-pci module is there */
+	struct probe_module modules[PROBE_MODULES_MAX];
+	size_t module_count;
 	struct probe_hugepages hugepages[PROBE_HUGEPAGES_MAX];
 	size_t hugepage_count;
 	struct probe_nvme *nvme;
 	size_t nvme_count;
-};
-
-/** probe_node() - 0 or -ENOMEM; what cannot be read stays zero */
-int probe_node(struct probe *p, struct probe_node *out);
-void probe_node_fini(struct probe_node *n);
-json_t *probe_node_json(const struct probe_node *n);
-
-/** struct probe_socket - a listening UNIX socket with a path */
-struct probe_socket {
-	char path[128];
-	pid_t pid; /* who holds it; 0 when that is not visible */
-	char command[32];
+	struct probe_group *groups;
+	size_t group_count;
 };
 
 /**
- * probe_sockets() - listening UNIX sockets whose path contains @word, each path once
+ * probe_node() - 0 or -ENOMEM; what cannot be read stays zero
+ * @devices: of the same moment, for the verdicts on NVMe functions; NULL: none are given
+ */
+int probe_node(struct probe *p, const struct probe_devices *devices, struct probe_node *out);
+void probe_node_fini(struct probe_node *n);
+json_t *probe_node_json(const struct probe_node *n);
+
+/* Running targets. */
+
+/**
+ * struct probe_target - a process that is, or looks like, an SPDK target, with its socket
+ * @socket: path by which it is reached from here; "" when no socket of it was found
+ * @inside: the path as the process knows it, where that is another one
+ * @pid: who holds the socket; 0 when that is not visible
+ * @program: base name of what it runs; "" when that is not visible
+ * @kind: by its program: "engine", "spdk_tgt", "nvmf_tgt", "vhost", "iscsi_tgt", else "unknown"
+ * @cores: those that it has locked, "0 1"
+ * @contained: it has another root or mount namespace
+ * @locked: the socket's lock file is held, as SPDK does
+ */
+struct probe_target {
+	char socket[PATH_MAX];
+	char inside[PATH_MAX];
+	pid_t pid;
+	char command[16];
+	char program[64];
+	const char *kind;
+	char cores[128];
+	bool contained, locked;
+};
+
+/**
+ * probe_targets() - SPDK targets that run here: by socket (in any network namespace), by process,
+ * by lock file
+ * @dir: sockets below this folder count too
  * @out: array to be freed by the caller
  *
  * Return: how many, or -ENOMEM.
  */
-ssize_t probe_sockets(struct probe *p, const char *word, struct probe_socket **out);
+ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **out);
+
+/**
+ * probe_target_open() - the socket of a target, to be connected to as /proc/self/fd/N
+ *
+ * So a path that is too long for an address, or in a container, can be reached; links inside a
+ * container lead nowhere else, and what is no socket is refused.
+ *
+ * Return: a descriptor for the caller to close, or a negative errno.
+ */
+int probe_target_open(struct probe *p, const struct probe_target *t);
+
+/* Ceph. */
+
+enum { PROBE_CEPH_MONITORS = 16, PROBE_CEPH_KEYRINGS = 16, PROBE_CEPH_POOLS = 256 };
+
+/**
+ * struct probe_ceph_monitor - one address of a monitor
+ * @protocol: "v2", "v1"; "" when it did not answer as a monitor does
+ * @error: why it is not reached
+ */
+struct probe_ceph_monitor {
+	char host[128];
+	unsigned int port;
+	char protocol[4];
+	char error[96];
+};
+
+struct probe_ceph_keyring {
+	char path[PATH_MAX];
+	char user[64]; /* client.admin */
+	bool readable;
+};
+
+/**
+ * struct probe_ceph - a cluster that this node is configured for
+ * @name: of the cluster: the configuration file's name
+ * @error: why it cannot be used; "" when its pools were listed
+ */
+struct probe_ceph {
+	char name[64];
+	char path[PATH_MAX];
+	char fsid[40];
+	struct probe_ceph_monitor monitors[PROBE_CEPH_MONITORS];
+	size_t monitor_count;
+	struct probe_ceph_keyring keyrings[PROBE_CEPH_KEYRINGS];
+	size_t keyring_count;
+	bool reachable;
+	char user[64]; /* as whom the pools were asked for */
+	char (*pools)[128];
+	size_t pool_count;
+	char error[256];
+};
+
+/**
+ * probe_ceph() - the clusters of /etc/ceph/NAME.conf and of CEPH_CONF, monitors asked
+ * @out: array, to be given back by probe_ceph_free()
+ *
+ * Asks each monitor for its greeting and, where librados and a keyring are there, for the pools;
+ * takes at most about five seconds for each.
+ *
+ * Return: how many, or -ENOMEM.
+ */
+ssize_t probe_ceph(struct probe *p, struct probe_ceph **out);
+void probe_ceph_free(struct probe_ceph *list, size_t count);
+json_t *probe_ceph_json(const struct probe_ceph *c);
 
 #endif

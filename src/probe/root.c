@@ -30,7 +30,7 @@ void probe_destroy(struct probe *p)
 {
 	if (!p)
 		return;
-	probe_forget(p);
+	probe_refresh(p);
 	free(p);
 }
 

@@ -45,7 +45,7 @@ static void make_parents(char *path)
 	}
 }
 
-void tree_file(const char *root, const char *path, const char *text)
+void tree_bytes(const char *root, const char *path, const void *bytes, size_t len)
 {
 	char full[PATH_MAX];
 	FILE *f;
@@ -54,8 +54,13 @@ void tree_file(const char *root, const char *path, const char *text)
 	make_parents(full);
 	f = fopen(full, "w");
 	assert_non_null(f);
-	fputs(text, f);
+	assert_int_equal(fwrite(bytes, 1, len, f), len);
 	fclose(f);
+}
+
+void tree_file(const char *root, const char *path, const char *text)
+{
+	tree_bytes(root, path, text, strlen(text));
 }
 
 void tree_link(const char *root, const char *path, const char *target)

@@ -20,6 +20,8 @@ char *tree_make(void);
 void tree_remove(char *root);
 /** tree_file() - a file with @text below @root, folders made as needed */
 void tree_file(const char *root, const char *path, const char *text);
+/** tree_bytes() - the same with bytes that may be zero */
+void tree_bytes(const char *root, const char *path, const void *bytes, size_t len);
 void tree_link(const char *root, const char *path, const char *target);
 void tree_dir(const char *root, const char *path);
 /** tree_disk() - a disk of @sectors in /sys/block, number 8:@minor */

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running targets: version, features, and what each serves.
+ *
+ * All are greeted at once, so that silent ones cost their time limit only once; what answers is
+ * then asked for the rest in one batch of calls each.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "driver/look.h"
+
+#define GREET_TIMEOUT_NS (3 * NS_PER_SEC)
+#define CALL_TIMEOUT_NS	 (5 * NS_PER_SEC)
+#define ALL_TIMEOUT_NS	 (10 * NS_PER_SEC)
+#define WORDS_MAX	 12
+
+/**
+ * struct look - one target that is looked at
+ * @fd: of its socket, where its path does not do; -1
+ * @err: why it does not answer
+ */
+struct look {
+	const struct probe_target *target;
+	struct client *client;
+	struct looks *all;
+	int fd;
+	struct error err;
+};
+
+struct looks {
+	struct driver *d;
+	struct look *items;
+	size_t count, left;
+	bool done;
+	uint64_t until_ns;
+};
+
+/**
+ * struct served - a method that tells what a target serves
+ * @member: of our answer
+ * @inside: the list is in this member of its result; NULL: it is the result
+ * @words: members to keep of each item
+ */
+static const struct served {
+	const char *member, *method, *inside;
+	const char *words[WORDS_MAX];
+} served[] = {
+	{ "bdevs",
+	  "bdev_get_bdevs",
+	  NULL,
+	  { "name", "aliases", "product_name", "uuid", "block_size", "num_blocks", "claimed" } },
+	{ "lvol_stores",
+	  "bdev_lvol_get_lvstores",
+	  NULL,
+	  { "name", "uuid", "base_bdev", "total_data_clusters", "free_clusters", "cluster_size",
+	    "block_size" } },
+	{ "transports",
+	  "nvmf_get_transports",
+	  NULL,
+	  { "trtype", "max_queue_depth", "max_io_qpairs_per_ctrlr", "in_capsule_data_size",
+	    "max_io_size" } },
+	{ "subsystems",
+	  "nvmf_get_subsystems",
+	  NULL,
+	  { "nqn", "subtype", "listen_addresses", "allow_any_host", "hosts", "serial_number",
+	    "model_number", "namespaces" } },
+	{ "vhost_controllers",
+	  "vhost_get_controllers",
+	  NULL,
+	  { "ctrlr", "cpumask", "socket", "backend_specific" } },
+	{ "threads",
+	  "thread_get_stats",
+	  "threads",
+	  { "name", "id", "cpumask", "busy", "idle", "active_pollers_count",
+	    "timed_pollers_count" } },
+	{ "reactors",
+	  "framework_get_reactors",
+	  "reactors",
+	  { "lcore", "busy", "idle", "in_interrupt", "lw_threads" } },
+};
+#define SERVED (sizeof(served) / sizeof(served[0]))
+
+static const char *const features[] = {
+	"nvmf_create_subsystem", "bdev_uring_create", "bdev_aio_create",
+	"bdev_lvol_create",	 "bdev_rbd_create",   "vhost_create_blk_controller",
+};
+
+/* A refusal that names the descriptor by which we came says nothing to a person. */
+static void name_socket(struct look *l)
+{
+	char through[32], text[ERROR_TEXT_MAX], *at;
+
+	snprintf(through, sizeof(through), "/proc/self/fd/%d", l->fd);
+	at = l->fd >= 0 ? strstr(l->err.text, through) : NULL;
+	if (!at)
+		return;
+	snprintf(text, sizeof(text), "%.*s%.200s%s", (int)(at - l->err.text), l->err.text,
+		 l->target->socket, at + strlen(through));
+	memcpy(l->err.text, text, sizeof(text));
+}
+
+static void look_connect(struct look *l)
+{
+	const struct probe_target *t = l->target;
+	struct driver *d = l->all->d;
+	char through[32];
+	int rc;
+
+	if (!t->socket[0]) {
+		error_set(&l->err, -ENOENT, "%s, process %d, listens on no socket that was found",
+			  t->program[0] ? t->program : "a target", t->pid);
+		return;
+	}
+	if (!t->inside[0] && strlen(t->socket) < sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		client_connect(d->loop, t->socket, &l->client, &l->err);
+		return;
+	}
+	rc = probe_target_open(d->probe, t);
+	if (rc < 0) {
+		error_set(&l->err, rc, "socket %s cannot be reached: %s", t->socket,
+			  error_errno_text(rc));
+		return;
+	}
+	l->fd = rc;
+	snprintf(through, sizeof(through), "/proc/self/fd/%d", rc);
+	client_connect(d->loop, through, &l->client, &l->err);
+	name_socket(l);
+}
+
+/* A target older than the method refuses it; that is an answer as well. */
+static void on_greeting(void *arg, const struct client_answer *answer)
+{
+	struct look *l = arg;
+
+	if (answer->status && answer->status != -ENOSYS && answer->status != -EREMOTEIO)
+		error_set(&l->err, answer->status, "target %s, spdk_get_version: %s",
+			  l->target->socket, answer->message);
+	l->all->done = --l->all->left == 0;
+}
+
+static void greet_all(struct looks *all)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		struct look *l = &all->items[i];
+
+		look_connect(l);
+		if (!l->client)
+			continue;
+		all->left++;
+		if (client_call(l->client, "spdk_get_version", NULL, GREET_TIMEOUT_NS, on_greeting,
+				l) == 0)
+			continue;
+		all->left--;
+		error_set(&l->err, -ENOMEM, "out of memory");
+	}
+	all->done = all->left == 0;
+	loop_run(all->d->loop, &all->done);
+}
+
+static json_t *pick(const json_t *item, const char *const *words)
+{
+	json_t *o = json_object(), *v;
+
+	for (size_t i = 0; i < WORDS_MAX && words[i]; i++) {
+		v = json_object_get(item, words[i]);
+		if (v)
+			json_object_set(o, words[i], v);
+	}
+	return o;
+}
+
+static json_t *pick_all(const struct served *s, const json_t *result)
+{
+	const json_t *from = s->inside ? json_object_get(result, s->inside) : result;
+	json_t *list = json_array(), *item;
+	size_t i;
+
+	json_array_foreach ((json_t *)from, i, item) {
+		if (json_is_object(item))
+			json_array_append_new(list, pick(item, s->words));
+	}
+	return list;
+}
+
+static void set_version(json_t *o, const struct probe_target *t, const json_t *result)
+{
+	const char *text = json_string_value(json_object_get(result, "version"));
+	const char *kind = t->kind;
+
+	if (text && !strcmp(kind, "unknown"))
+		kind = strstr(text, "cyborg") ? "engine" : "spdk";
+	json_object_set_new(o, "version", json_string(text ? text : ""));
+	json_object_set_new(o, "kind", json_string(kind));
+}
+
+static void set_features(json_t *o, const struct client *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		if (client_has(c, features[i]))
+			json_array_append_new(list, json_string(features[i]));
+	}
+	json_object_set_new(o, "features", list);
+}
+
+static int ask(struct look *l, json_t *o, bool all)
+{
+	struct client_request requests[SERVED + 1] = { { .method = "spdk_get_version" } };
+	const struct served *asked[SERVED + 1];
+	json_t *errors = json_object();
+	size_t count = 1;
+
+	for (size_t i = 0; all && i < SERVED; i++) {
+		if (!client_has(l->client, served[i].method))
+			continue;
+		asked[count] = &served[i];
+		requests[count++].method = served[i].method;
+	}
+	client_wait_all(l->client, requests, count, NULL);
+	set_version(o, l->target, requests[0].result);
+	for (size_t i = 1; i < count; i++) {
+		if (requests[i].status)
+			json_object_set_new(errors, asked[i]->member,
+					    json_string(requests[i].err.text));
+		else
+			json_object_set_new(o, asked[i]->member,
+					    pick_all(asked[i], requests[i].result));
+	}
+	for (size_t i = 0; i < count; i++)
+		json_decref(requests[i].result);
+	if (all)
+		json_object_set_new(o, "errors", errors);
+	else
+		json_decref(errors);
+	return client_is_connected(l->client)
+		       ? 0
+		       : error_set(&l->err, -ECONNRESET, "target %s went away while it was asked",
+				   l->target->socket);
+}
+
+static void describe(struct look *l, json_t *o, bool all)
+{
+	uint64_t now = clock_ns(), left = l->all->until_ns > now ? l->all->until_ns - now : 1;
+
+	client_set_timeout(l->client, left < CALL_TIMEOUT_NS ? left : CALL_TIMEOUT_NS);
+	if (client_learn(l->client, &l->err) == 0) {
+		set_features(o, l->client);
+		ask(l, o, all);
+	}
+	name_socket(l);
+}
+
+static json_t *target_json(struct look *l, bool all)
+{
+	const struct probe_target *t = l->target;
+	json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:s}", "socket", t->socket,
+			      "pid", (int)t->pid, "command", t->command, "program", t->program,
+			      "kind", t->kind, "container", t->contained, "locked", t->locked,
+			      "cores", t->cores);
+
+	if (!o)
+		return json_pack("{s:i, s:b, s:s}", "pid", (int)t->pid, "answers", false, "error",
+				 "its socket's path is no UTF-8");
+	if (t->inside[0])
+		json_object_set_new(o, "socket_inside", json_string(t->inside));
+	if (!l->err.code && l->client)
+		describe(l, o, all);
+	json_object_set_new(o, "answers", json_boolean(l->err.code == 0));
+	json_object_set_new(o, "error", json_string(l->err.text));
+	return o;
+}
+
+json_t *look_targets(struct driver *d, bool all)
+{
+	struct looks looks = { .d = d, .until_ns = clock_ns() + ALL_TIMEOUT_NS };
+	struct probe_target *targets;
+	json_t *list = json_array();
+	ssize_t n = probe_targets(d->probe, d->dir, &targets);
+
+	looks.items = n > 0 ? calloc((size_t)n, sizeof(*looks.items)) : NULL;
+	looks.count = looks.items ? (size_t)n : 0;
+	for (size_t i = 0; i < looks.count; i++)
+		looks.items[i] = (struct look){ .target = &targets[i], .all = &looks, .fd = -1 };
+	greet_all(&looks);
+	for (size_t i = 0; i < looks.count; i++)
+		json_array_append_new(list, target_json(&looks.items[i], all));
+	for (size_t i = 0; i < looks.count; i++) {
+		client_destroy(looks.items[i].client);
+		if (looks.items[i].fd >= 0)
+			close(looks.items[i].fd);
+	}
+	free(looks.items);
+	free(targets);
+	return list;
+}

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running SPDK targets: found by their sockets (in any network namespace), by what processes run,
+ * and by SPDK's lock files, also in containers.
+ *
+ * Threading: as probe.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "probe/internal.h"
+
+#define SO_ACCEPTCON   0x10000 /* of the flags in /proc/net/unix: it listens */
+#define SOCKET_WORD    "spdk"
+#define DEFAULT_SOCKET "/var/tmp/spdk.sock"
+#define CPU_LOCK       "spdk_cpu_lock_"
+
+static const struct {
+	const char *program, *kind;
+} programs[] = {
+	{ "cyborg-spdk-tgt", "engine" }, { "spdk_tgt", "spdk_tgt" },
+	{ "nvmf_tgt", "nvmf_tgt" },	 { "vhost", "vhost" },
+	{ "iscsi_tgt", "iscsi_tgt" },
+};
+
+/**
+ * struct process - a process that runs a target program, or holds a socket that looks like one's
+ * @rpc: the socket that its command line names; "" when it names none
+ */
+struct process {
+	pid_t pid;
+	char command[16];
+	char program[64];
+	const char *kind;
+	char rpc[PATH_MAX];
+	bool contained;
+};
+
+/** struct finder - a search for targets; @netns: seen ones */
+struct finder {
+	struct probe *p;
+	const char *dir;
+	struct process *processes;
+	size_t process_count;
+	struct probe_target *targets;
+	size_t count;
+	char (*netns)[64];
+	size_t netns_count;
+	int rc;
+};
+
+static const char *kind_of(const char *program)
+{
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		if (!strcmp(programs[i].program, program))
+			return programs[i].kind;
+	}
+	return "unknown";
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* -r FILE, -rFILE, --rpc-socket FILE, --rpc-socket=FILE: the same for all of SPDK's programs. */
+static void take_rpc_option(struct process *x, const char *word, const char *next)
+{
+	const char *value = NULL;
+
+	if (!strcmp(word, "-r") || !strcmp(word, "--rpc-socket"))
+		value = next;
+	else if (!strncmp(word, "--rpc-socket=", 13))
+		value = word + 13;
+	else if (!strncmp(word, "-r", 2) && word[2] == '/')
+		value = word + 2;
+	if (value)
+		snprintf(x->rpc, sizeof(x->rpc), "%.4000s", value);
+}
+
+static void read_command_line(struct probe *p, struct process *x)
+{
+	FILE *f = probe_fopen(p, "/proc/%d/cmdline", x->pid);
+	char text[4096];
+	size_t n = f ? fread(text, 1, sizeof(text) - 2, f) : 0;
+
+	if (f)
+		fclose(f);
+	text[n] = text[n + 1] = '\0';
+	for (size_t at = strlen(text) + 1; at < n; at += strlen(text + at) + 1) {
+		size_t next = at + strlen(text + at) + 1;
+
+		take_rpc_option(x, text + at, next < n ? text + next : NULL);
+	}
+}
+
+/*
+ * The command line is read of targets only: of a process that is stuck in a page fault, reading it
+ * is stuck as well. The name is what is left where this user may not read the link.
+ */
+static void read_process(struct probe *p, pid_t pid, struct process *x)
+{
+	char link[PATH_MAX], *gone;
+
+	memset(x, 0, sizeof(*x));
+	x->pid = pid;
+	probe_read(p, x->command, sizeof(x->command), "/proc/%d/comm", pid);
+	if (probe_readlink(p, link, sizeof(link), "/proc/%d/exe", pid)) {
+		gone = strstr(link, " (deleted)");
+		if (gone)
+			*gone = '\0';
+		snprintf(x->program, sizeof(x->program), "%.63s", base_name(link));
+	} else if (strcmp(kind_of(x->command), "unknown") != 0) {
+		snprintf(x->program, sizeof(x->program), "%s", x->command);
+	}
+	x->kind = kind_of(x->program);
+	if (strcmp(x->kind, "unknown") != 0)
+		read_command_line(p, x);
+}
+
+static bool is_contained(struct probe *p, pid_t pid)
+{
+	char mine[64], its[64], root[PATH_MAX];
+
+	if (probe_readlink(p, root, sizeof(root), "/proc/%d/root", pid) && strcmp(root, "/") != 0)
+		return true;
+	return probe_readlink(p, mine, sizeof(mine), "/proc/self/ns/mnt") &&
+	       probe_readlink(p, its, sizeof(its), "/proc/%d/ns/mnt", pid) &&
+	       strcmp(mine, its) != 0;
+}
+
+/* Kept: target programs only; a holder of another kind is read when its socket comes up. */
+static void add_process(struct finder *f, pid_t pid)
+{
+	struct process *more, *x = malloc(sizeof(*x));
+
+	if (!x)
+		return;
+	read_process(f->p, pid, x);
+	if (strcmp(x->kind, "unknown") != 0) {
+		x->contained = is_contained(f->p, pid);
+		more = realloc(f->processes, (f->process_count + 1) * sizeof(*more));
+		if (more) {
+			f->processes = more;
+			more[f->process_count++] = *x;
+		}
+	}
+	free(x);
+}
+
+static const struct process *find_process(const struct finder *f, pid_t pid)
+{
+	for (size_t i = 0; i < f->process_count; i++) {
+		if (f->processes[i].pid == pid)
+			return &f->processes[i];
+	}
+	return NULL;
+}
+
+static struct probe_target *add_target(struct finder *f)
+{
+	struct probe_target *more = realloc(f->targets, (f->count + 1) * sizeof(*more));
+
+	if (!more) {
+		f->rc = -ENOMEM;
+		return NULL;
+	}
+	f->targets = more;
+	memset(&more[f->count], 0, sizeof(*more));
+	more[f->count].kind = "unknown";
+	return &more[f->count++];
+}
+
+static void set_process(struct probe_target *t, const struct process *x)
+{
+	t->pid = x->pid;
+	t->kind = x->kind;
+	t->contained = x->contained;
+	memcpy(t->command, x->command, sizeof(t->command));
+	memcpy(t->program, x->program, sizeof(t->program));
+}
+
+/* Below the process's root for a container; relative names count from its working directory. */
+static void set_socket(struct probe_target *t, const char *path)
+{
+	const char *where = path[0] == '/' ? "root" : "cwd/";
+
+	if (!t->pid || (!t->contained && path[0] == '/')) {
+		snprintf(t->socket, sizeof(t->socket), "%.4000s", path);
+		return;
+	}
+	snprintf(t->socket, sizeof(t->socket), "/proc/%d/%s%.4000s", t->pid, where, path);
+	snprintf(t->inside, sizeof(t->inside), "%.4000s", path);
+}
+
+/*
+ * SPDK and the engine hold a lock beside the socket; a FIFO put there may not stop us. Only looked
+ * at: a lock tried here could make a target's start fail.
+ */
+static bool is_locked(const struct probe *p, const char *socket)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[2 * PATH_MAX];
+	struct stat st;
+	bool held;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s%s.lock", p->root, socket);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES;
+	held = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       (probe_lock_pid(p, &st) ||
+		(fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK));
+	close(fd);
+	return held;
+}
+
+/*
+ * Not every socket that a target listens on is its RPC socket: vhost-user ones are not, and would
+ * take our connection for a machine's.
+ */
+static bool is_rpc(const struct finder *f, const struct process *x, const struct probe_target *t,
+		   const char *path)
+{
+	bool word = strstr(path, SOCKET_WORD) || (f->dir[0] && strstr(path, f->dir));
+
+	if (!x)
+		return word && !strstr(base_name(path), "vhost");
+	return t->locked || !strcmp(path, x->rpc[0] ? x->rpc : DEFAULT_SOCKET);
+}
+
+static void take_socket(struct finder *f, const char *path, unsigned long long inode)
+{
+	pid_t pid = probe_socket_pid(f->p, inode);
+	const struct process *x = find_process(f, pid);
+	struct probe_target *t = calloc(1, sizeof(*t)), *kept;
+
+	if (!t)
+		return;
+	t->kind = "unknown";
+	t->pid = pid;
+	if (x)
+		set_process(t, x);
+	else if (pid)
+		t->contained = is_contained(f->p, pid);
+	set_socket(t, path);
+	t->locked = is_locked(f->p, t->socket);
+	if (is_rpc(f, x, t, path)) {
+		struct process *other = x || !pid ? NULL : malloc(sizeof(*other));
+
+		if (other) {
+			read_process(f->p, pid, other);
+			memcpy(t->command, other->command, sizeof(t->command));
+			memcpy(t->program, other->program, sizeof(t->program));
+			free(other);
+		}
+		kept = add_target(f);
+		if (kept)
+			*kept = *t;
+	}
+	free(t);
+}
+
+/* Num: RefCount Protocol Flags Type St Inode Path */
+static void take_line(struct finder *f, const char *line)
+{
+	unsigned long long inode;
+	char path[128];
+	unsigned int flags;
+
+	if (sscanf(line, "%*x: %*x %*x %x %*x %*x %llu %127[^\n]", &flags, &inode, path) != 3)
+		return;
+	if ((flags & SO_ACCEPTCON) && path[0] != '@' &&
+	    (strstr(path, SOCKET_WORD) || (f->dir[0] && strstr(path, f->dir)) ||
+	     find_process(f, probe_socket_pid(f->p, inode))))
+		take_socket(f, path, inode);
+}
+
+static void read_sockets(struct finder *f, const char *proc)
+{
+	FILE *file = probe_fopen(f->p, "/proc/%snet/unix", proc);
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file))
+		take_line(f, line);
+	if (file)
+		fclose(file);
+}
+
+/* Return: the network namespace of the process is one that was not met before. */
+static bool netns_is_new(struct finder *f, const char *pid)
+{
+	char name[64];
+	void *more;
+
+	if (!probe_readlink(f->p, name, sizeof(name), "/proc/%s/ns/net", pid))
+		return false;
+	for (size_t i = 0; i < f->netns_count; i++) {
+		if (!strcmp(f->netns[i], name))
+			return false;
+	}
+	more = realloc(f->netns, (f->netns_count + 1) * sizeof(*f->netns));
+	if (!more)
+		return false;
+	f->netns = more;
+	memcpy(f->netns[f->netns_count++], name, sizeof(name));
+	return true;
+}
+
+static void each_process(struct finder *f, void (*fn)(struct finder *f, const char *pid))
+{
+	DIR *dir = probe_opendir(f->p, "/proc");
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		if (probe_is_pid(e->d_name))
+			fn(f, e->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void on_process(struct finder *f, const char *pid)
+{
+	if (atoi(pid) != getpid() || !f->p->live)
+		add_process(f, atoi(pid));
+}
+
+static void on_netns(struct finder *f, const char *pid)
+{
+	char proc[32];
+
+	snprintf(proc, sizeof(proc), "%.20s/", pid);
+	if (netns_is_new(f, pid))
+		read_sockets(f, proc);
+}
+
+/* Targets whose socket was not found: it listens on none, or on one that this user cannot see. */
+static void add_silent(struct finder *f)
+{
+	for (size_t i = 0; i < f->process_count; i++) {
+		bool known = false;
+		struct probe_target *t;
+
+		for (size_t k = 0; k < f->count && !known; k++)
+			known = f->targets[k].pid == f->processes[i].pid;
+		t = known ? NULL : add_target(f);
+		if (t)
+			set_process(t, &f->processes[i]);
+	}
+}
+
+/* The holder by the lock itself; what the file says anybody may have written. */
+static pid_t cpu_lock_pid(const struct probe *p, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	pid_t pid = 0;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		pid = probe_lock_pid(p, &st);
+	close(fd);
+	return pid;
+}
+
+static struct probe_target *target_of(struct finder *f, pid_t pid)
+{
+	struct probe_target *t;
+	struct process *x;
+
+	for (size_t i = 0; i < f->count; i++) {
+		if (f->targets[i].pid == pid)
+			return &f->targets[i];
+	}
+	t = add_target(f);
+	x = t ? malloc(sizeof(*x)) : NULL;
+	if (!x)
+		return NULL;
+	read_process(f->p, pid, x);
+	set_process(t, x);
+	free(x);
+	return t;
+}
+
+/* SPDK locks /var/tmp/spdk_cpu_lock_NNN for each core that it polls on. */
+static void read_cpu_locks(struct finder *f, const char *folder)
+{
+	DIR *dir = probe_opendir(f->p, "%s", folder);
+	char path[2 * PATH_MAX], core[16];
+	struct probe_target *t;
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		pid_t pid;
+
+		if (strncmp(e->d_name, CPU_LOCK, strlen(CPU_LOCK)) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s%s/%s", f->p->root, folder, e->d_name);
+		pid = cpu_lock_pid(f->p, path);
+		t = pid ? target_of(f, pid) : NULL;
+		if (!t || strlen(t->cores) + sizeof(core) > sizeof(t->cores))
+			continue;
+		snprintf(core, sizeof(core), "%s%d", t->cores[0] ? " " : "",
+			 atoi(e->d_name + strlen(CPU_LOCK)));
+		strcat(t->cores, core);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static int by_socket(const void *a, const void *b)
+{
+	const struct probe_target *x = a, *y = b;
+	int order = strcmp(x->socket, y->socket);
+
+	return order ? order : x->pid - y->pid;
+}
+
+ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **out)
+{
+	struct finder f = { .p = p, .dir = dir };
+
+	each_process(&f, on_process);
+	netns_is_new(&f, "self");
+	read_sockets(&f, "");
+	each_process(&f, on_netns);
+	add_silent(&f);
+	read_cpu_locks(&f, "/var/tmp");
+	for (size_t i = 0; i < f.process_count; i++) {
+		char folder[64];
+
+		snprintf(folder, sizeof(folder), "/proc/%d/root/var/tmp", f.processes[i].pid);
+		if (f.processes[i].contained)
+			read_cpu_locks(&f, folder);
+	}
+	free(f.processes);
+	free(f.netns);
+	if (f.rc < 0) {
+		free(f.targets);
+		f.targets = NULL;
+		f.count = 0;
+	}
+	if (f.count > 1)
+		qsort(f.targets, f.count, sizeof(*f.targets), by_socket);
+	*out = f.targets;
+	return f.rc < 0 ? f.rc : (ssize_t)f.count;
+}
+
+/* Below @root, so that no link in a container leads out of it. */
+static int open_below(const char *root, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	long fd;
+	int rc;
+
+	if (dir < 0)
+		return -errno;
+	fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	rc = fd < 0 ? -errno : (int)fd;
+	close(dir);
+	return rc;
+}
+
+int probe_target_open(struct probe *p, const struct probe_target *t)
+{
+	char root[64];
+	struct stat st;
+	int fd;
+
+	(void)p;
+	if (!t->socket[0])
+		return -ENOENT;
+	if (t->inside[0]) {
+		snprintf(root, sizeof(root), "/proc/%d/%s", t->pid,
+			 t->inside[0] == '/' ? "root" : "cwd");
+		fd = open_below(root, t->inside);
+	} else {
+		fd = open(t->socket, O_PATH | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))) {
+		close(fd);
+		return -ENOTSOCK;
+	}
+	return fd;
+}
