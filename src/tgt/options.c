@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cpuset.h"
 #include "base/log.h"
 #include "base/options.h"
 
@@ -74,11 +75,16 @@ static int set_backend(struct tgt_options *o, const char *name, struct error *er
 			 name);
 }
 
-/* DPDK's list may map cores onto others; we have one thread a core. */
+/*
+ * DPDK's list may map cores onto others; we have one thread a core. Whether the cores are there and
+ * free is seen at the start; whether this is a set of cores at all, now.
+ */
 static int set_cores(struct tgt_options *o, const char *lcores, struct error *err)
 {
+	cpu_set_t set;
+
 	if (!lcores)
-		return 0;
+		return o->reactor.cores ? cpuset_parse(o->reactor.cores, &set, err) : 0;
 	if (o->reactor.cores)
 		return error_set(err, -EINVAL, "give either -m or --lcores");
 	if (strpbrk(lcores, "@()"))
@@ -87,7 +93,7 @@ static int set_cores(struct tgt_options *o, const char *lcores, struct error *er
 				 "to others; give a list like 0-3,6",
 				 lcores);
 	o->reactor.cores = lcores;
-	return 0;
+	return cpuset_parse(lcores, &set, err);
 }
 
 static int set_log(const struct words *w, struct error *err)

@@ -43,6 +43,8 @@ def test_help(program):
     (["--spin-time", "-1"], "--spin-time"),
     (["--max-connections", "0"], "--max-connections"),
     (["-m", "0x1", "--lcores", "0"], "give either -m or --lcores"),
+    (["-m", "nonsense"], "nonsense"),
+    (["--lcores", "0-"], "0-"),
     (["--lcores", "(0-1)@0"], "--lcores"),
     (["-L", "nope"], 'there is no log flag "nope"'),
     (["-c", "x", "--wait-for-rpc"], "give either -c or --wait-for-rpc"),
@@ -54,7 +56,7 @@ def test_refused_options(program, options, words):
 
 
 @pytest.mark.parametrize("options, words", [
-    (["-m", "nonsense"], "nonsense"),
+    (["-m", "0x%x" % (1 << 1000)], "not one of those this process may use"),
     (["--rpcs-allowed", "nope"], '--rpcs-allowed: "nope" is no method'),
     (["-r", "/nonexistent/sock"], "/nonexistent/sock"),
     (["-f", "/nonexistent/pid"], "/nonexistent/pid"),
