@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/le.h"
 #include "blob/format.h"
 #include "kit.h"
@@ -56,6 +57,7 @@ struct cut {
 		   */
 	uint32_t tried;
 	bool good;
+	uint8_t before[CUT_TORN_MAX * PAGE], behind[CUT_TORN_MAX * PAGE];
 };
 
 static const struct event *event_at(const struct cut *c, uint32_t index)
@@ -184,6 +186,51 @@ static void find_torn(const struct cut *c, struct cut_image *image)
 	}
 }
 
+/* The versions of torn pages, from a disk that has the durable one of each block. */
+static void keep_versions(struct cut *c, struct cut_image *image)
+{
+	for (uint32_t i = 0; i < image->torn_count; i++) {
+		const uint8_t *page = disk_data(c->disk) + image->torn[i] * PAGE;
+
+		memcpy(c->before + (size_t)i * PAGE, page, PAGE);
+		memcpy(c->behind + (size_t)i * PAGE, page, PAGE);
+	}
+	for (uint32_t i = 0; i < c->unit_count; i++) {
+		const struct unit *u = &c->units[i];
+		const struct pending *last = &c->pending[c->versions[u->first + u->count - 1]];
+
+		for (uint32_t j = 0; j < image->torn_count; j++) {
+			if (image->torn[j] == u->block / PAGE_BLOCKS)
+				memcpy(c->behind + (size_t)j * PAGE +
+					       (u->block % PAGE_BLOCKS) * BLOCK,
+				       event_block(event_at(c, last->event), u->block), BLOCK);
+		}
+	}
+	image->before = c->before;
+	image->behind = c->behind;
+}
+
+/* Of two versions that differ in a few sectors all may be there. */
+static bool is_whole(const uint8_t *page)
+{
+	uint32_t crc = crc32c_finish(crc32c_update(CRC32C_INIT, page, PAGE - 4));
+
+	return le32_get(page + PAGE - 4) == crc;
+}
+
+void cut_mend(const struct cut_image *image, struct disk *disk, bool new)
+{
+	const uint8_t *pages = new ? image->behind : image->before;
+
+	for (uint32_t i = 0; i < image->torn_count; i++) {
+		if (is_whole(disk_data(disk) + image->torn[i] * PAGE))
+			continue;
+		for (unsigned int j = 0; j < PAGE_BLOCKS; j++)
+			disk_put(disk, image->torn[i] * PAGE_BLOCKS + j,
+				 pages + (size_t)i * PAGE + (size_t)j * BLOCK);
+	}
+}
+
 static bool was_seen(struct cut *c)
 {
 	uint64_t hash = 1469598103934665603u;
@@ -218,8 +265,10 @@ static void look(struct cut *c)
 	if (!c->good || !has_must(c) || was_seen(c))
 		return;
 	mark = disk_mark(c->disk);
-	put_image(c);
 	find_torn(c, &image);
+	if (image.torn_count > 0)
+		keep_versions(c, &image);
+	put_image(c);
 	c->count->images++;
 	c->tried++;
 	c->good = c->opts->look(&image, c->opts->arg);

@@ -23,12 +23,14 @@ struct cut;
  * struct cut_image - an image, as it is on the disk when it is looked at
  * @at: events before this one had happened
  * @torn: metadata pages of the device that are neither one version nor another (mode 2)
+ * @before, @behind: what those hold without and with all writes; NULL: not known
  */
 struct cut_image {
 	const struct cut *cut;
 	uint32_t at;
 	uint32_t torn_count;
 	uint64_t torn[CUT_TORN_MAX];
+	const uint8_t *before, *behind;
 };
 
 /**
@@ -64,6 +66,8 @@ struct cut_count {
  * Return: false when an image was found wrong.
  */
 bool cut_run(struct disk *disk, const struct cut_options *opts, struct cut_count *count);
+/** cut_mend() - make torn pages whole, @new or old, as the best of repairs would */
+void cut_mend(const struct cut_image *image, struct disk *disk, bool new);
 /** cut_explain() - what the image has of what was not flushed, as lines of text */
 void cut_explain(const struct cut_image *image, char *text, size_t size);
 /** event_name() - what kind of write this is, by place and content */

@@ -34,6 +34,7 @@ struct args {
 /**
  * struct session - a scenario, recorded, and a pass over its cuts
  * @order: NULL: as recorded
+ * @unguarded: struct verify
  */
 struct session {
 	const struct scenario *scenario;
@@ -47,6 +48,7 @@ struct session {
 	uint32_t *order;
 	uint32_t order_count;
 	bool quiet; /* a fault is what is wanted */
+	bool unguarded;
 	bool good;
 	struct cut_count count;
 	struct verify verify;
@@ -133,6 +135,7 @@ static void cut_fiber(void *arg)
 	verify_begin(&s->verify, disk, s->run.model, s->mode);
 	s->verify.nested = s->nested;
 	s->verify.seed = s->seed;
+	s->verify.unguarded = s->unguarded;
 	s->verify.tool = s->mode == 2 ? s->args->tool : NULL;
 	s->verify.repair_every = (unsigned int)s->args->repair;
 	s->good = cut_run(disk, &opts, &s->count);
@@ -227,8 +230,10 @@ static bool run_mutant(const struct mutant *m, const struct args *args)
 	bool found;
 
 	record(&s);
-	s.order = mutant_order(m, s.run.record, s.run.start, &s.order_count);
-	found = !pass(&s, 1);
+	if (m->mutation != MUTATE_GUARD)
+		s.order = mutant_order(m, s.run.record, s.run.start, &s.order_count);
+	s.unguarded = m->mutation == MUTATE_GUARD;
+	found = !pass(&s, s.unguarded ? 2 : 1);
 	printf("%-28s %-22s %s\n", m->name, m->scenario, found ? "found:" : "NOT FOUND");
 	if (found)
 		printf("    %s\n    %s\n", m->help, s.verify.why);

@@ -71,6 +71,8 @@ const struct mutant mutants[] = {
 	  MUTATE_FLUSH, "mask", 3, NULL, 0 },
 	{ "unload-mask-missing", "the store says clean with an old mask", "unload", MUTATE_WRITE,
 	  "mask", 4, NULL, 0 },
+	{ "guard-missing", "what a torn volume has is given to others", "thin-write", MUTATE_GUARD,
+	  NULL, 0, NULL, 0 },
 	{ "user-flush-ignored", "a flush of the user's does nothing", "unmap", MUTATE_FLUSH, "data",
 	  0, NULL, 0 },
 };

@@ -711,7 +711,7 @@ static bool repaired_volume_fits(struct verify *v, const struct found *f,
 	if (f->blocks != before->blocks ||
 	    memcmp(f->seen, before->seen, f->blocks * sizeof(*f->seen)) != 0)
 		return wrong(v, "repair changes the content of blob 0x%" PRIx64, f->id);
-	return told_fits(v, f, image);
+	return v->unguarded || told_fits(v, f, image);
 }
 
 static bool repaired_fits(struct verify *v, const struct found *before, uint32_t count,
@@ -730,44 +730,88 @@ static bool repaired_fits(struct verify *v, const struct found *before, uint32_t
 	return lost_fits(v, image);
 }
 
-static bool repair_store(struct verify *v)
+static bool load_mended(struct verify *v, const char *by)
 {
-	char printed[900];
 	struct error err = ERROR_INIT;
-	int code = mend_run(v->tool, v->disk, printed, sizeof(printed));
 
-	v->repaired++;
 	if (load(v, false, &err) == 0)
 		return true;
-	return wrong(v, "load behind repair, which left with %d: %s; it printed: %s", code,
-		     err.text, printed);
+	return wrong(v, "load of the mended store: %s; %s", err.text, by);
 }
 
-static bool is_to_be_repaired(struct verify *v)
+static bool is_mended(struct verify *v, const struct found *before, uint32_t count,
+		      const struct cut_image *image)
 {
-	return v->tool != NULL && v->repairable++ % v->repair_every == 0;
+	if (!look_around(v) || !repaired_fits(v, before, count, image))
+		return false;
+	/* What a repair cannot read either is still guarded. */
+	if (any_damage(v) && !is_guarded(v) && !v->unguarded)
+		return wrong(v, "a damaged volume is left, and all is called known");
+	return true;
 }
 
-/* What the guarded store was used for has gone before: nothing of it is in the way. */
-static bool repair_and_judge(struct verify *v, const struct cut_image *image)
+static void give_up(struct verify *v)
 {
+	struct error err = ERROR_INIT;
+
+	if (v->store == NULL)
+		return;
+	close_found(v);
+	kit_detach();
+	(void)blob_store_unload(v->store, &err);
+	v->store = NULL;
+}
+
+enum mended { MENDED_OLD, MENDED_NEW, MENDED_BY_TOOL };
+
+static bool mend(struct verify *v, const struct cut_image *image, enum mended mended)
+{
+	char printed[900] = "its torn pages are whole";
+
+	if (mended == MENDED_BY_TOOL) {
+		mend_run(v->tool, v->disk, printed, sizeof(printed));
+		v->repaired++;
+		return load_mended(v, printed);
+	}
+	cut_mend(image, v->disk, mended == MENDED_NEW);
+	return load_mended(v, printed);
+}
+
+/*
+ * The torn pages become whole, by whatever means, when the store that had them was used in the
+ * meantime: the torn volumes are as they were before or behind, and the others as they were left.
+ */
+static bool judge_mended(struct verify *v, const struct cut_image *image, enum mended mended)
+{
+	struct disk_mark mark = disk_mark(v->disk);
 	struct found *before = v->found;
 	uint32_t count = v->found_count;
+	uint64_t lost = v->lost;
 	bool good;
 
 	v->found = kit_alloc(FOUND_MAX * sizeof(*v->found));
 	v->found_count = 0;
-	good = repair_store(v) && look_around(v) && repaired_fits(v, before, count, image);
-	/* What repair cannot read either is still guarded. */
-	if (good && any_damage(v) && !is_guarded(v) && !v->unguarded)
-		good = wrong(v, "repair leaves a damaged volume, and calls all known");
+	good = mend(v, image, mended) && is_mended(v, before, count, image);
+	if (good && mended != MENDED_BY_TOOL && v->lost > lost)
+		good = wrong(v, "a volume is damaged, although its pages are whole again");
 	good = good && go_on(v);
-	close_found(v);
-	for (uint32_t i = 0; i < count; i++) {
-		free(before[i].damage);
-		free(before[i].seen);
-	}
-	free(before);
+	give_up(v);
+	forget_found(v);
+	free(v->found);
+	v->found = before;
+	v->found_count = count;
+	disk_undo(v->disk, mark);
+	return good;
+}
+
+static bool survives_mending(struct verify *v, const struct cut_image *image)
+{
+	bool good = true;
+
+	if (image->before != NULL && v->mendable++ % v->mend_every == 0)
+		good = judge_mended(v, image, MENDED_OLD) && judge_mended(v, image, MENDED_NEW);
+	if (good && v->tool != NULL && v->repairable++ % v->repair_every == 0)
+		good = judge_mended(v, image, MENDED_BY_TOOL);
 	return good;
 }
 
@@ -784,19 +828,7 @@ static bool judge(struct verify *v, const struct cut_image *image)
 			     v->found[0].damage != NULL ? v->found[0].damage : "not the first one");
 	if (!compare_torn(v, image) || !go_on(v))
 		return false;
-	return !is_to_be_repaired(v) || repair_and_judge(v, image);
-}
-
-static void give_up(struct verify *v)
-{
-	struct error err = ERROR_INIT;
-
-	if (v->store == NULL)
-		return;
-	close_found(v);
-	kit_detach();
-	(void)blob_store_unload(v->store, &err);
-	v->store = NULL;
+	return survives_mending(v, image);
 }
 
 /* What a person, or `repair`, does about a super block of two halves: its fields are sound. */
@@ -869,6 +901,8 @@ static bool again_image(const struct cut_image *image, void *arg)
 	struct cut_image both = *image;
 
 	both.at = a->outer->at;
+	if (a->outer->torn_count > 0)
+		both.before = both.behind = NULL;
 	for (uint32_t i = 0; i < a->outer->torn_count && both.torn_count < CUT_TORN_MAX; i++)
 		both.torn[both.torn_count++] = a->outer->torn[i];
 	a->v->nested_images++;
@@ -927,7 +961,7 @@ bool verify_image(const struct cut_image *image, void *arg)
 
 void verify_begin(struct verify *v, struct disk *disk, const struct model *model, unsigned int mode)
 {
-	*v = (struct verify){ .disk = disk, .model = model, .mode = mode };
+	*v = (struct verify){ .disk = disk, .model = model, .mode = mode, .mend_every = 4 };
 	v->desc = kit_open("cut");
 	v->found = kit_alloc(FOUND_MAX * sizeof(*v->found));
 	kit_glass_open(BLOCK);

@@ -16,6 +16,7 @@
  * struct verify
  * @mode: in 2, what a torn page belonged to may be damaged, with a reason
  * @nested: the load itself is recorded and cut again, so deep
+ * @mend_every: of stores with torn pages, in which these are made whole again
  * @tool: the program that repairs every @repair_every'th store with torn pages; NULL: none does
  * @unguarded: a store is used as if what torn volumes have were known (a mutant)
  * @found: volumes of the image; see verify.c
@@ -31,12 +32,12 @@ struct verify {
 	unsigned int nested;
 	uint64_t seed;
 	const char *tool;
-	unsigned int repair_every;
+	unsigned int repair_every, mend_every;
 	bool unguarded;
 	struct blob_store *store;
 	struct found *found;
 	uint32_t found_count;
-	uint64_t looked, damaged, torn_supers, nested_images, repairable, repaired, lost;
+	uint64_t looked, damaged, torn_supers, nested_images, mendable, repairable, repaired, lost;
 	char why[2048];
 };
 
