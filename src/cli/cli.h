@@ -36,9 +36,9 @@ enum cli_exit cli_exit_of(int rc);
 struct cli_args {
 	const char *state_dir, *id, *type, *backing, *target, *force_serial, *instance, *host,
 		*accelerator, *listen, *scenario;
-	uint64_t size, memory, wait_ns;
-	bool json, help, version, dry_run, force, lose_volatile, keep_backing;
-	struct option_strings arguments, paths;
+	uint64_t size, memory, hugepages, wait_ns;
+	bool json, help, version, dry_run, force, lose_volatile, keep_backing, no_huge;
+	struct option_strings arguments, bind, paths;
 };
 
 /**

@@ -25,6 +25,7 @@ enum cli_exit cli_exit_of(int rc)
 	case EBUSY:
 	case EEXIST:
 	case ENOTEMPTY:
+	case EOPNOTSUPP:
 	case EPERM:
 		return CLI_EXIT_REFUSED;
 	case ENOENT:
@@ -165,6 +166,7 @@ static enum cli_exit verb_main(const struct cli_verb *v, int argc, char **argv)
 	else
 		code = run(v, &a);
 	options_strings_free(&a.arguments);
+	free(a.bind.items);
 	free(a.paths.items);
 	return code;
 }

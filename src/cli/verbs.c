@@ -95,7 +95,7 @@ const struct cli_verb cli_verbs[] = {
 	  "makes\n"
 	  "a new file. Data found on it stays and is what an instance will see, so it is refused\n"
 	  "unless its serial is named. TYPE is nvmf.",
-	  "bzmtFay", take_id_type, cyborg_spdk_install, print_install },
+	  "bzmtFagGBy", take_id_type, cyborg_spdk_install, print_install },
 	{ "attach", "attach-instance", "[INSTANCE]",
 	  "export an accelerator to an instance and prove the data path",
 	  "Only the host with that NQN may connect. The same call again gives the same answer.",
@@ -107,7 +107,7 @@ const struct cli_verb cli_verbs[] = {
 	  "replace the running target by another build of it",
 	  "Every export comes back with the same NQN, NSID, UUID, serial and model, proved by\n"
 	  "connecting as its host; otherwise the old build does. The stall of I/O is told.",
-	  "tv", take_id_type, cyborg_spdk_update, print_update },
+	  "tagGv", take_id_type, cyborg_spdk_update, print_update },
 	{ "uninstall", "uninstall-driver", "ID [TYPE]",
 	  "stop the target and remove what install made", "Refused while an instance is attached.",
 	  "k", take_id_type, cyborg_spdk_uninstall, print_uninstall },
@@ -153,12 +153,24 @@ static size_t all_rows(struct cli_args *a, struct option_row rows[static 32], ch
 		    &a->memory, 1, SIZE_MAX_BYTES, NULL, NULL } },
 		{ 't',
 		  { "target", 't', OPTION_STRING, "PATH",
-		    "target program (default: the newest installed)", &a->target, 0, 0, NULL,
+		    "target program (default: the newest stable one)", &a->target, 0, 0, NULL,
 		    NULL } },
 		{ 'F',
 		  { "force", 0, OPTION_STRING, "SERIAL",
 		    "use a backing that holds data; its serial proves that it is meant",
 		    &a->force_serial, 0, 0, NULL, NULL } },
+		{ 'g',
+		  { "hugepages", 0, OPTION_SIZE, "SIZE",
+		    "hugepages of a target that takes them, reserved if too few are free "
+		    "(default 1G)",
+		    &a->hugepages, 1, SIZE_MAX_BYTES, NULL, NULL } },
+		{ 'G',
+		  { "no-huge", 0, OPTION_FLAG, NULL, "give that target ordinary memory",
+		    &a->no_huge, 0, 0, NULL, NULL } },
+		{ 'B',
+		  { "bind", 0, OPTION_STRINGS, "PCI-ADDRESS",
+		    "give this NVMe function to vfio-pci until uninstall; may be repeated",
+		    &a->bind, 0, 0, NULL, NULL } },
 		{ 'a',
 		  { "target-argument", 0, OPTION_STRINGS, "ARG",
 		    "further argument of the target; may be repeated", &a->arguments, 0, 0, NULL,
@@ -292,6 +304,9 @@ json_t *cli_request(const struct cli_verb *verb, const struct cli_args *a)
 	set_flag(o, "lose_volatile", a->lose_volatile);
 	set_flag(o, "keep_backing", a->keep_backing);
 	set_flag(o, "dry_run", a->dry_run);
+	set_number(o, "hugepages", a->hugepages, 0);
+	set_flag(o, "no_huge", a->no_huge);
+	set_texts(o, "bind", &a->bind);
 	set_texts(o, "arguments", &a->arguments);
 	set_texts(o, "paths", &a->paths);
 	return o;

@@ -13,10 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/dialect.h"
 #include "driver/driver.h"
 
 /* Whole or not at all, also over a power cut: new file, its bytes, its name, the folder's entry. */
-static int write_atomically(const char *path, json_t *config, struct error *err)
+int config_write(const char *path, json_t *config, struct error *err)
 {
 	char tmp[PATH_MAX + 8], dir[PATH_MAX];
 	int fd, rc = 0, dir_fd;
@@ -95,7 +96,7 @@ int config_save(struct client *c, const char *path, struct error *err)
 		rc = collect(c, names, list, err);
 	if (rc == 0) {
 		config = json_pack("{s:O}", "subsystems", list);
-		rc = config ? write_atomically(path, config, err)
+		rc = config ? config_write(path, config, err)
 			    : error_set(err, -ENOMEM, "out of memory");
 		json_decref(config);
 	}
@@ -103,6 +104,136 @@ int config_save(struct client *c, const char *path, struct error *err)
 	json_decref(list);
 	return rc;
 }
+
+/* --- for another target --------------------------------------------------------------------- */
+
+/* Tuning of an implementation: another one that has no such method has no such thing to tune. */
+static bool is_option(const char *method)
+{
+	return strstr(method, "_set_opt") || strstr(method, "_set_config") ||
+	       strstr(method, "_impl_set_") || strstr(method, "_set_default_") ||
+	       strstr(method, "_set_max_") || strstr(method, "_set_crdt") ||
+	       strstr(method, "_set_hotplug") || strstr(method, "_set_scheduler") ||
+	       strstr(method, "wait_for_examine");
+}
+
+/* Both serve a file; what is saved of the one has members that the other does not know. */
+static const char *same_service(const char *method)
+{
+	if (!strcmp(method, "bdev_uring_create"))
+		return "bdev_aio_create";
+	return strcmp(method, "bdev_aio_create") ? NULL : "bdev_uring_create";
+}
+
+static void keep_members(json_t *params)
+{
+	static const char *const kept[] = { "name", "filename", "block_size", "uuid", NULL };
+	const char *name;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(params, next, name, value)
+	{
+		size_t i = 0;
+
+		while (kept[i] && strcmp(kept[i], name) != 0)
+			i++;
+		if (!kept[i])
+			json_object_del(params, name);
+	}
+}
+
+static bool say_it(struct client *c, json_t *entry, const char *method)
+{
+	json_t *params = json_object_get(entry, "params");
+	const char *name;
+
+	if (!client_has(c, method) ||
+	    dialect_request(client_dialect(c), method, params, &name, NULL) < 0)
+		return false;
+	json_object_set_new(entry, "method", json_string(name));
+	return true;
+}
+
+/* Return: false when the target has no way to do it. */
+static bool translate_entry(struct client *c, json_t *entry)
+{
+	const char *method = json_string_value(json_object_get(entry, "method")), *other;
+
+	if (!method)
+		return false;
+	if (client_has(c, method))
+		return say_it(c, entry, method);
+	other = same_service(method);
+	if (!other)
+		return false;
+	keep_members(json_object_get(entry, "params"));
+	return say_it(c, entry, other);
+}
+
+static void note_lacking(char *list, size_t size, const char *method)
+{
+	size_t at = strlen(list);
+
+	if (!strstr(list, method))
+		snprintf(list + at, size - at, "%s%s", at ? ", " : "", method);
+}
+
+static void translate_subsystem(struct client *c, json_t *entries, char *lacking, size_t size)
+{
+	for (size_t i = json_array_size(entries); i > 0; i--) {
+		json_t *entry = json_array_get(entries, i - 1);
+		const char *method = json_string_value(json_object_get(entry, "method"));
+
+		if (translate_entry(c, entry))
+			continue;
+		if (method && !is_option(method))
+			note_lacking(lacking, size, method);
+		json_array_remove(entries, i - 1);
+	}
+}
+
+/* What is left of a subsystem without entries is a name that the other may not know. */
+static void drop_empty(json_t *subsystems)
+{
+	for (size_t i = json_array_size(subsystems); i > 0; i--) {
+		json_t *entries = json_object_get(json_array_get(subsystems, i - 1), "config");
+
+		if (json_array_size(entries) == 0)
+			json_array_remove(subsystems, i - 1);
+	}
+}
+
+int config_translate(struct client *c, const char *path, json_t **out, struct error *err)
+{
+	json_t *config, *subsystem, *subsystems;
+	char lacking[256] = "";
+	json_error_t at;
+	size_t i;
+	int rc = client_learn(c, err);
+
+	*out = NULL;
+	if (rc < 0)
+		return rc;
+	config = json_load_file(path, 0, &at);
+	if (!config)
+		return error_set(err, -EILSEQ, "configuration %s, line %d: %s", path, at.line,
+				 at.text);
+	subsystems = json_object_get(config, "subsystems");
+	json_array_foreach (subsystems, i, subsystem)
+		translate_subsystem(c, json_object_get(subsystem, "config"), lacking,
+				    sizeof(lacking));
+	drop_empty(subsystems);
+	if (!lacking[0]) {
+		*out = config;
+		return 0;
+	}
+	json_decref(config);
+	return error_set(err, -ENOSYS, "it has no %s, which the running configuration needs",
+			 lacking);
+}
+
+/* --- one subsystem out of it ---------------------------------------------------------------- */
 
 static bool is_named(const json_t *entry, const char *member, const char *const *names)
 {
@@ -142,7 +273,7 @@ int config_drop(const char *path, const char *const *names, struct error *err)
 		}
 	}
 	if (changed)
-		rc = write_atomically(path, config, err);
+		rc = config_write(path, config, err);
 	json_decref(config);
 	return rc;
 }

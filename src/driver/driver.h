@@ -85,6 +85,9 @@ bool request_flag(const json_t *request, const char *name, struct error *err);
 /** request_u64() - a non-negative integer, or @otherwise when the member is not there */
 uint64_t request_u64(const json_t *request, const char *name, uint64_t otherwise,
 		     struct error *err);
+/** request_lines() - an array of texts of one line, to one a line; "" when it is not there */
+int request_lines(const json_t *request, const char *name, char *out, size_t size,
+		  struct error *err);
 /** check_type() - the request's "type", when it has one, is one that can be installed */
 int check_type(const json_t *request, struct error *err);
 /** check_id() - an accelerator's id: 1 to 48 letters, digits, '.', '_', '-', none first */
@@ -122,19 +125,42 @@ void child_result_fini(struct child_result *r);
 
 /* kits.c: programs */
 
-/** struct kit - an installed target program */
+/**
+ * struct kit - an installed target program, or a wrapper that hands its arguments on to one
+ * @version: what `--version` says, first line
+ * @kind: "engine", "spdk"
+ * @stable: its release is none of -pre, -rc, git
+ */
 struct kit {
 	char path[PATH_MAX];
-	char version[160]; /* what `--version` says, first line */
-	const char *kind;  /* "engine", "spdk" */
+	char version[160];
+	const char *kind;
 	unsigned int release[3];
+	bool stable;
 	int64_t mtime;
+};
+
+/** struct kit_options - options of a real SPDK that not each release has */
+struct kit_options {
+	bool no_huge, huge_unlink, no_pci, pci_allowed, disable_cpumask_locks;
 };
 
 /** kits_find() - all target programs of the node, newest first; how many, or -ENOMEM */
 ssize_t kits_find(struct driver *d, struct kit **out);
 /** kit_ask() - the kit at @path; -ENOENT, -EACCES, -ENOEXEC with @err when it is none */
 int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *err);
+/** kit_read_version() - kind, release, stable of what `--version` said */
+void kit_read_version(const char *version, struct kit *out);
+/**
+ * kit_newest() - the newest stable kit that is installed
+ * @kind: "engine" or "spdk"; NULL: the engine before others
+ *
+ * Return: 0; -ENOENT with words that name the pre-releases that were passed over.
+ */
+int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error *err);
+/** kit_options() - ask a kit's `--help` */
+int kit_options(struct driver *d, const struct kit *kit, struct kit_options *out,
+		struct error *err);
 /** helper_find() - one of our own programs; -ENOENT names where it was looked for */
 int helper_find(const char *name, char path[static PATH_MAX], struct error *err);
 
@@ -153,6 +179,8 @@ int target_paths(const struct driver *d, const char *id, struct target_paths *ou
 		 struct error *err);
 /** target_pids() - of supervisor and target, 0 when that one does not run */
 void target_pids(const struct driver *d, const char *id, pid_t *supervisor, pid_t *target);
+/** target_make_folder() - for its files */
+int target_make_folder(const struct driver *d, const char *dir, struct error *err);
 /** target_start() - 0 when it runs already; waits until it answers */
 int target_start(struct driver *d, const struct accelerator *a, struct error *err);
 /** target_stop() - drain and stop supervisor and target; 0 when they do not run */
@@ -173,6 +201,13 @@ int service_start(struct driver *d, const struct accelerator *a, const struct ta
 		  struct error *err);
 int service_stop(struct driver *d, const struct accelerator *a, const struct target_paths *p,
 		 struct error *err);
+/**
+ * service_start_trial() - a daemon beside the systemd units, for a target that is only looked at
+ * @of_node: what it is told of its memory, one argument a line
+ */
+int service_start_trial(struct driver *d, const struct accelerator *a, const struct target_paths *p,
+			const char *of_node, struct error *err);
+int service_stop_trial(struct driver *d, const char *id, struct error *err);
 /** service_forget() - remove the unit file; 0 when there is none */
 int service_forget(struct driver *d, const char *id, struct error *err);
 
@@ -180,6 +215,16 @@ int service_forget(struct driver *d, const char *id, struct error *err);
 
 /** config_save() - write what the target has now, whole or not at all */
 int config_save(struct client *c, const char *path, struct error *err);
+/**
+ * config_translate() - the configuration at @path, for the target behind @c
+ * @out: new reference
+ *
+ * What that target calls otherwise is renamed, options that it has not are left out. -ENOSYS, with
+ * words that name them, when it lacks methods that make something.
+ */
+int config_translate(struct client *c, const char *path, json_t **out, struct error *err);
+/** config_write() - whole or not at all, also over a power cut */
+int config_write(const char *path, json_t *config, struct error *err);
 /**
  * config_drop() - take out of the file every entry with one of @names as its subsystem, controller
  * or name; 0 when there is none
@@ -356,6 +401,19 @@ struct vhost_seen {
 
 /** vhost_user_ask() - negotiate with the back-end at @path and read its configuration */
 int vhost_user_ask(const char *path, struct vhost_seen *out, struct error *err);
+
+/* preflight.c */
+
+/**
+ * preflight_run() - a kit starts beside the target that it is to replace, and can do all that needs
+ * @a: the row with the new kit in it
+ * @of_node: what the target is told of its memory, one argument a line
+ * @config: the configuration that the old target saved; @next: where to put it for the new one
+ */
+int preflight_run(struct driver *d, const struct accelerator *a, const char *of_node,
+		  const char *config, const char *next, struct error *err);
+/** preflight_clean() - what an interrupted one left; 0 when there is nothing */
+int preflight_clean(struct driver *d, struct error *err);
 
 /* answer.c */
 

@@ -122,19 +122,34 @@ int helper_find(const char *name, char path[static PATH_MAX], struct error *err)
 	return rc;
 }
 
-/* The first number with a dot in it: "SPDK v26.05-pre git sha1 ...", "... 0.1.0, commit ...". */
-static void parse_release(const char *text, unsigned int release[3])
+/*
+ * The first number with a dot in it, and whether anything but a release stands behind it:
+ * "SPDK v26.05-pre git sha1 ...", "SPDK v25.01.1", "... 0.1.0, commit ...". A commit says nothing:
+ * releases that were built from a checkout have one too.
+ */
+static void parse_release(const char *text, struct kit *out)
 {
-	memset(release, 0, 3 * sizeof(*release));
+	unsigned int *r = out->release;
+
+	memset(r, 0, sizeof(out->release));
+	out->stable = false;
 	for (const char *c = text; *c; c++) {
-		if (*c < '0' || *c > '9')
+		size_t len = strspn(c, "0123456789.");
+
+		if (!len || *c == '.')
 			continue;
-		if (sscanf(c, "%u.%u.%u", &release[0], &release[1], &release[2]) >= 2)
+		if (memchr(c, '.', len) && sscanf(c, "%u.%u.%u", &r[0], &r[1], &r[2]) >= 2) {
+			out->stable = !c[len] || strchr(" ,\n", c[len]);
 			return;
-		while (c[1] >= '0' && c[1] <= '9')
-			c++;
+		}
+		c += len - 1;
 	}
-	memset(release, 0, 3 * sizeof(*release));
+}
+
+void kit_read_version(const char *version, struct kit *out)
+{
+	out->kind = strstr(version, "cyborg-spdk") ? "engine" : "spdk";
+	parse_release(version, out);
 }
 
 static int kit_check(const char *path, struct kit *out, struct error *err)
@@ -170,12 +185,35 @@ int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *e
 		rc = error_set(
 			err, -ENOEXEC,
 			"target %s does not answer `--version` (status 0x%x, said \"%.80s\"): "
-			"it is no target program, or its libraries are missing",
+			"it is no target program, or its libraries are missing (name a script "
+			"that sets LD_LIBRARY_PATH and hands its arguments on)",
 			path, (unsigned int)r.status, out->version);
 	child_result_fini(&r);
-	out->kind = strstr(out->version, "cyborg-spdk") ? "engine" : "spdk";
-	parse_release(out->version, out->release);
+	kit_read_version(out->version, out);
 	return rc;
+}
+
+int kit_options(struct driver *d, const struct kit *kit, struct kit_options *out, struct error *err)
+{
+	char option[] = "--help", *argv[] = { (char *)kit->path, option, NULL };
+	struct child_result r;
+	int rc = child_run(d->loop, argv, ASK_TIMEOUT_NS, &r, err);
+
+	memset(out, 0, sizeof(*out));
+	if (rc < 0)
+		return error_prefix(err, "target %s cannot tell its options: ", kit->path);
+	/* Some releases print their usage as an error. */
+	for (int i = 0; i < 2; i++) {
+		const char *text = i ? r.err_out : r.out;
+
+		out->no_huge |= strstr(text, "--no-huge") != NULL;
+		out->huge_unlink |= strstr(text, "--huge-unlink") != NULL;
+		out->no_pci |= strstr(text, "--no-pci") != NULL;
+		out->pci_allowed |= strstr(text, "--pci-allowed") != NULL;
+		out->disable_cpumask_locks |= strstr(text, "--disable-cpumask-locks") != NULL;
+	}
+	child_result_fini(&r);
+	return 0;
 }
 
 /* Our own engine before others, then release, then what was built last. */
@@ -243,4 +281,41 @@ ssize_t kits_find(struct driver *d, struct kit **out)
 		qsort(*out, (size_t)count, sizeof(**out), by_age);
 	}
 	return count;
+}
+
+static void name_passed_over(const struct kit *kits, ssize_t count, const char *kind, char *out,
+			     size_t size)
+{
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (ssize_t i = 0; i < count && at < size; i++) {
+		if (!kind || !strcmp(kits[i].kind, kind))
+			at += (size_t)snprintf(out + at, size - at, "%s%s (%.60s)", at ? ", " : "",
+					       kits[i].path, kits[i].version);
+	}
+}
+
+int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error *err)
+{
+	char passed[320];
+	struct kit *kits;
+	ssize_t n = kits_find(d, &kits);
+	int rc = -ENOENT;
+
+	for (ssize_t i = 0; i < n && rc < 0; i++) {
+		if (!kits[i].stable || (kind && strcmp(kits[i].kind, kind) != 0))
+			continue;
+		*out = kits[i];
+		rc = 0;
+	}
+	name_passed_over(kits, n, kind, passed, sizeof(passed));
+	free(kits);
+	if (rc == 0)
+		return 0;
+	return error_set(err, rc,
+			 "no stable release of %s is installed: install one or name it with "
+			 "--target%s%s",
+			 kind && kind[0] == 's' ? "SPDK" : "a target program",
+			 passed[0] ? "; pre-releases are taken only when named: " : "", passed);
 }

@@ -65,6 +65,30 @@ uint64_t request_u64(const json_t *request, const char *name, uint64_t otherwise
 	return otherwise;
 }
 
+int request_lines(const json_t *request, const char *name, char *out, size_t size,
+		  struct error *err)
+{
+	json_t *list = json_object_get(request, name), *v;
+	size_t i, at = 0;
+
+	out[0] = '\0';
+	if (!list || json_is_null(list))
+		return 0;
+	if (!json_is_array(list))
+		return error_set(err, -EINVAL, "the request's \"%s\" must be an array", name);
+	json_array_foreach (list, i, v) {
+		const char *text = json_string_value(v);
+
+		if (!text || !*text || strchr(text, '\n'))
+			return error_set(err, -EINVAL,
+					 "the request's \"%s\" must be texts of one line", name);
+		at += (size_t)snprintf(out + at, size - at, "%s\n", text);
+		if (at >= size)
+			return error_set(err, -E2BIG, "the target's arguments are too long");
+	}
+	return 0;
+}
+
 static bool is_word(const char *text, size_t max, const char *extra)
 {
 	size_t len = strlen(text);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "driver/driver.h"
+#include "driver/env.h"
 
 #define UNIT_DIR      "/etc/systemd/system"
 #define SYSTEM_DIR    "/var/lib/cyborg-spdk"
@@ -54,15 +54,19 @@ static void command_fini(struct command *c)
 
 static void add_lines(struct command *c, const char *lines)
 {
-	char copy[sizeof(((struct accelerator *)0)->arguments)], *save, *line;
+	char copy[ENV_ARGUMENTS_SIZE], *save, *line;
+
+	_Static_assert(sizeof(((struct accelerator *)0)->arguments) <= sizeof(copy), "arguments");
 
 	snprintf(copy, sizeof(copy), "%s", lines);
 	for (line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		add(c, line);
 }
 
+/* @of_node: what the target is told of its memory and devices, one a line. */
 static int make_command(struct command *c, const struct accelerator *a,
-			const struct target_paths *p, bool daemonize, struct error *err)
+			const struct target_paths *p, const char *of_node, bool daemonize,
+			struct error *err)
 {
 	char supervise[PATH_MAX];
 	int rc = helper_find("cyborg-spdk-supervise", supervise, err);
@@ -84,6 +88,7 @@ static int make_command(struct command *c, const struct accelerator *a,
 	add(c, a->target);
 	add(c, "-r");
 	add(c, p->sock);
+	add_lines(c, of_node);
 	add_lines(c, a->arguments);
 	return c->failed ? error_set(err, -E2BIG, "target %s has too many arguments: at most %d",
 				     a->target, ARGUMENTS_MAX)
@@ -203,11 +208,26 @@ int service_start(struct driver *d, const struct accelerator *a, const struct ta
 {
 	struct command c = { .count = 0 };
 	bool systemd = service_is_systemd(d);
-	int rc = make_command(&c, a, p, !systemd, err);
+	struct environment e;
+	int rc = env_load(d, a->id, &e, err);
 
+	if (rc == 0)
+		rc = make_command(&c, a, p, e.arguments, !systemd, err);
 	if (rc == 0 && systemd)
 		rc = start_unit(d, a, &c, p, err);
 	else if (rc == 0)
+		rc = run(d, c.argv, START_NS, err);
+	command_fini(&c);
+	return rc;
+}
+
+int service_start_trial(struct driver *d, const struct accelerator *a, const struct target_paths *p,
+			const char *of_node, struct error *err)
+{
+	struct command c = { .count = 0 };
+	int rc = make_command(&c, a, p, of_node, true, err);
+
+	if (rc == 0)
 		rc = run(d, c.argv, START_NS, err);
 	command_fini(&c);
 	return rc;
@@ -231,23 +251,37 @@ static int wait_gone(struct driver *d, const char *id, struct error *err)
 	}
 }
 
+static int stop_supervisor(struct driver *d, const char *id, pid_t supervisor, struct error *err)
+{
+	if (kill(supervisor, SIGTERM) < 0 && errno != ESRCH)
+		return error_set(err, -errno, "supervisor %d of %s: %s", supervisor, id,
+				 error_errno_text(-errno));
+	return wait_gone(d, id, err);
+}
+
+int service_stop_trial(struct driver *d, const char *id, struct error *err)
+{
+	pid_t supervisor, target;
+
+	target_pids(d, id, &supervisor, &target);
+	return supervisor ? stop_supervisor(d, id, supervisor, err) : 0;
+}
+
 int service_stop(struct driver *d, const struct accelerator *a, const struct target_paths *p,
 		 struct error *err)
 {
 	pid_t supervisor, target;
 	char name[96];
-	int rc = 0;
+	int rc;
 
 	(void)p;
 	target_pids(d, a->id, &supervisor, &target);
 	if (!supervisor)
 		return 0;
+	if (!service_is_systemd(d))
+		return stop_supervisor(d, a->id, supervisor, err);
 	unit_name(a->id, name, sizeof(name));
-	if (service_is_systemd(d))
-		rc = systemctl(d, "stop", name, err);
-	else if (kill(supervisor, SIGTERM) < 0 && errno != ESRCH)
-		rc = error_set(err, -errno, "supervisor %d of %s: %s", supervisor, a->id,
-			       error_errno_text(-errno));
+	rc = systemctl(d, "stop", name, err);
 	return rc < 0 ? rc : wait_gone(d, a->id, err);
 }
 

@@ -172,6 +172,15 @@ int intent_open(struct state *s, struct intent *out, struct error *err);
 int intent_last_done(struct state *s, const char *verb, const char *object, struct intent *out,
 		     struct error *err);
 
+/**
+ * state_note() - a text kept under a key, to be freed by the caller
+ *
+ * Return: 0; -ENOENT when there is none; -ENOMEM, -EIO with @err filled.
+ */
+int state_note(struct state *s, const char *key, char **out, struct error *err);
+/** state_put_note() - @text NULL: forget it */
+int state_put_note(struct state *s, const char *key, const char *text, struct error *err);
+
 /** state_node_uuid() - of this node and state directory: the root of all names */
 void state_node_uuid(const struct state *s, struct uuid *out);
 

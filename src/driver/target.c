@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "driver/driver.h"
+#include "driver/env.h"
 
 static int join(char *out, const char *dir, const char *name, struct error *err)
 {
@@ -74,7 +74,7 @@ void target_pids(const struct driver *d, const char *id, pid_t *supervisor, pid_
 	*target = b;
 }
 
-static int make_folder(const struct driver *d, const char *dir, struct error *err)
+int target_make_folder(const struct driver *d, const char *dir, struct error *err)
 {
 	char targets[PATH_MAX + 16];
 
@@ -93,11 +93,14 @@ int target_start(struct driver *d, const struct accelerator *a, struct error *er
 	int rc = target_paths(d, a->id, &p, err);
 
 	if (rc == 0)
-		rc = make_folder(d, p.dir, err);
+		rc = target_make_folder(d, p.dir, err);
 	if (rc < 0)
 		return rc;
 	target_pids(d, a->id, &supervisor, &target);
-	return supervisor ? 0 : service_start(d, a, &p, err);
+	if (supervisor)
+		return 0;
+	rc = env_ensure(d, a->id, err);
+	return rc < 0 ? rc : service_start(d, a, &p, err);
 }
 
 int target_stop(struct driver *d, const struct accelerator *a, struct error *err)

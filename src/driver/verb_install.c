@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "driver/env.h"
 #include "driver/install.h"
 
 #define SIZE_MIN   (UINT64_C(1) << 20)
@@ -190,55 +191,23 @@ static int plan_backing(struct driver *d, struct accelerator *a, const json_t *r
 	return plan_existing(d, a, path, size, force, err);
 }
 
-static int plan_target(struct driver *d, struct accelerator *a, const json_t *request,
+static int plan_target(struct verb_run *v, struct accelerator *a, const json_t *request,
 		       struct error *err)
 {
 	const char *path = request_text(request, "target", err);
-	struct kit *kits, kit;
-	ssize_t n;
-	int rc;
+	struct environment e;
+	struct kit kit;
+	int rc = err->code;
 
-	if (err->code)
-		return err->code;
-	if (path) {
-		rc = kit_ask(d, path, &kit, err);
-		if (rc < 0)
-			return rc;
-	} else {
-		n = kits_find(d, &kits);
-		if (n > 0)
-			kit = kits[0];
-		free(kits);
-		if (n <= 0)
-			return error_set(
-				err, -ENOENT,
-				"no target program is installed: install cyborg-spdk-tgt or "
-				"name one with --target");
-	}
+	if (rc == 0)
+		rc = path ? kit_ask(v->d, path, &kit, err) : kit_newest(v->d, NULL, &kit, err);
+	if (rc == 0)
+		rc = env_plan(v->d, request, &kit, NULL, &e, err);
+	if (rc < 0)
+		return rc;
 	snprintf(a->target, sizeof(a->target), "%s", kit.path);
 	snprintf(a->version, sizeof(a->version), "%s", kit.version);
-	return 0;
-}
-
-static int plan_arguments(struct accelerator *a, const json_t *request, struct error *err)
-{
-	json_t *list = json_object_get(request, "arguments"), *v;
-	size_t i, at = 0;
-
-	if (!list || json_is_null(list))
-		return 0;
-	if (!json_is_array(list))
-		return error_set(err, -EINVAL, "the request's \"arguments\" must be an array");
-	json_array_foreach (list, i, v) {
-		const char *text = json_string_value(v);
-
-		if (!text || !*text || strchr(text, '\n'))
-			return error_set(err, -EINVAL,
-					 "the request's \"arguments\" must be texts of one line");
-		at += (size_t)snprintf(a->arguments + at, sizeof(a->arguments) - at, "%s\n", text);
-		if (at >= sizeof(a->arguments))
-			return error_set(err, -E2BIG, "the target's arguments are too long");
-	}
+	json_object_set_new(v->argument, "environment", env_json(&e));
 	return 0;
 }
 
@@ -291,9 +260,9 @@ static int plan_fresh(struct verb_run *v, struct accelerator *a, const json_t *r
 	if (rc == 0)
 		rc = plan_backing(v->d, a, request, err);
 	if (rc == 0)
-		rc = plan_target(v->d, a, request, err);
+		rc = plan_target(v, a, request, err);
 	if (rc == 0)
-		rc = plan_arguments(a, request, err);
+		rc = request_lines(request, "arguments", a->arguments, sizeof(a->arguments), err);
 	if (a->store_made && !a->store[0])
 		snprintf(a->store, sizeof(a->store), "%s", a->id);
 	return rc;
@@ -302,9 +271,10 @@ static int plan_fresh(struct verb_run *v, struct accelerator *a, const json_t *r
 static int plan(struct verb_run *v, const json_t *request, struct error *err)
 {
 	static const char *const names[] = {
-		"id",	       "type",	    "backing",	"memory", "size",	  "target",
-		"force",       "arguments", "scenario", "store",  "cluster_size", "clear_method",
-		"ceph_config", "ceph_user", "dry_run",	NULL,
+		"id",		"type",		"backing",     "memory",    "size",
+		"target",	"force",	"arguments",   "scenario",  "store",
+		"cluster_size", "clear_method", "ceph_config", "ceph_user", "dry_run",
+		"hugepages",	"no_huge",	"bind",	       NULL,
 	};
 	struct accelerator a = { .made = false };
 	struct target_paths paths;
@@ -487,6 +457,7 @@ static int finish(struct verb_run *v, struct error *err)
 static const struct verb_step steps[] = {
 	{ "backing", "make the backing file", make_backing, unmake_backing },
 	{ "record", "record the accelerator", record, unrecord },
+	{ "environment", "give it what it needs of the node", env_verb_prepare, env_verb_restore },
 	{ "start", "start the target under supervision", start, unstart },
 	{ "configure", "give it the backing and save its configuration", configure, NULL },
 	{ "store", "make or take over the store", store_make, store_unmake },

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/env.h"
 #include "driver/verb.h"
 
 static int check_unattached(struct driver *d, const struct accelerator *a, struct error *err)
@@ -104,6 +105,7 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 			     .delete = request_flag(request, "delete", err),
 			     .wipe = request_flag(request, "wipe", err) };
 	bool dry_run = request_flag(request, "dry_run", err);
+	struct environment e;
 	struct accelerator a;
 	int rc = err->code ? err->code : request_check(request, names, err);
 
@@ -119,8 +121,12 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		rc = check_unattached(v->d, &a, err);
 	if (rc == 0)
 		rc = check_consent(v->d, &a, &k, dry_run, err);
+	if (rc == 0)
+		rc = env_load(v->d, a.id, &e, err);
 	if (rc < 0)
 		return rc;
+	env_plan_release("", &e);
+	json_object_set_new(v->argument, "environment", env_json(&e));
 	snprintf(v->intent.object, sizeof(v->intent.object), "%s", a.id);
 	json_object_set_new(v->argument, "accelerator", accelerator_json(&a));
 	json_object_set_new(v->argument, "keep_backing", json_boolean(k.keep));
@@ -189,6 +195,7 @@ static int finish(struct verb_run *v, struct error *err)
 
 static const struct verb_step steps[] = {
 	{ "stop", "drain and stop the target", stop, NULL },
+	{ "environment", "give back what it had of the node", env_verb_restore, NULL },
 	{ "clear",
 	  "remove the store that install made, or wipe the backing where that is asked for", clear,
 	  NULL },

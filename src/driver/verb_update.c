@@ -9,35 +9,75 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "driver/env.h"
 #include "driver/verb.h"
 
-/* "accelerator" in the argument is the row as it was; these are the new build's. */
+/* "accelerator" in the argument is the row as it was, "new" as it is to be. */
 static void new_row(const struct verb_run *v, struct accelerator *out)
 {
-	verb_accelerator(v, out);
-	snprintf(out->target, sizeof(out->target), "%s",
-		 json_string_value(json_object_get(v->argument, "new_target")));
-	snprintf(out->version, sizeof(out->version), "%s",
-		 json_string_value(json_object_get(v->argument, "new_version")));
+	accelerator_from(json_object_get(v->argument, "new"), out);
 }
 
-static int choose_kit(struct driver *d, const char *path, struct kit *out, struct error *err)
+static void read_environment(const struct verb_run *v, const char *name, struct environment *out)
 {
-	struct kit *kits;
-	ssize_t n;
+	env_from(json_object_get(v->argument, name), out);
+}
+
+/** struct files - the configuration, the one for the new target, and the old one meanwhile */
+struct files {
+	char now[PATH_MAX], next[PATH_MAX + 8], old[PATH_MAX + 8];
+};
+
+static int find_files(const struct verb_run *v, struct files *out, struct error *err)
+{
+	struct target_paths paths;
+	int rc = target_paths(v->d, v->intent.object, &paths, err);
+
+	if (rc < 0)
+		return rc;
+	snprintf(out->now, sizeof(out->now), "%s", paths.config);
+	snprintf(out->next, sizeof(out->next), "%s.next", paths.config);
+	snprintf(out->old, sizeof(out->old), "%s.old", paths.config);
+	return 0;
+}
+
+static int rename_if_there(const char *from, const char *to, struct error *err)
+{
+	if (rename(from, to) == 0 || errno == ENOENT)
+		return 0;
+	return error_set(err, -errno, "%s cannot be renamed to %s: %s", from, to,
+			 error_errno_text(-errno));
+}
+
+static bool is_older(const struct kit *a, const struct kit *b)
+{
+	for (int i = 0; i < 3; i++) {
+		if (a->release[i] != b->release[i])
+			return a->release[i] < b->release[i];
+	}
+	return false;
+}
+
+/* Without a name: the newest stable one of the same kind, and never an older one. */
+static int choose_kit(struct driver *d, const char *path, const struct accelerator *a,
+		      struct kit *out, struct error *err)
+{
+	struct kit running;
+	int rc;
 
 	if (path)
 		return kit_ask(d, path, out, err);
-	n = kits_find(d, &kits);
-	if (n > 0)
-		*out = kits[0];
-	free(kits);
-	if (n <= 0)
-		return error_set(err, -ENOENT,
-				 "no target program was found: name one with --target");
-	return 0;
+	kit_read_version(a->version, &running);
+	rc = kit_newest(d, running.kind, out, err);
+	if (rc == 0 && is_older(out, &running))
+		rc = error_set(err, -ENOENT,
+			       "the newest stable release that is installed, %s (%.60s), is older "
+			       "than what runs (%.60s): to go back to it, name it with --target",
+			       out->path, out->version, a->version);
+	return rc;
 }
 
 static int check_volatile(struct driver *d, const struct accelerator *a, bool lose,
@@ -59,10 +99,44 @@ static int check_volatile(struct driver *d, const struct accelerator *a, bool lo
 		a->id, n);
 }
 
+/* Arguments are a kit's own: another kind gets none but those that are given now. */
+static int plan_row(struct accelerator *a, const struct kit *kit, const json_t *request,
+		    struct error *err)
+{
+	struct kit old;
+
+	kit_read_version(a->version, &old);
+	snprintf(a->target, sizeof(a->target), "%s", kit->path);
+	snprintf(a->version, sizeof(a->version), "%s", kit->version);
+	if (!strcmp(old.kind, kit->kind) && !json_object_get(request, "arguments"))
+		return 0;
+	return request_lines(request, "arguments", a->arguments, sizeof(a->arguments), err);
+}
+
+/* "release": what the old target's environment is to be put back to, as things are now. */
+static int plan_environment(struct verb_run *v, const struct accelerator *a, const struct kit *kit,
+			    const json_t *request, struct error *err)
+{
+	struct environment old, release, new;
+	int rc = env_load(v->d, a->id, &old, err);
+
+	if (rc == 0)
+		rc = env_plan(v->d, request, kit, &old, &new, err);
+	if (rc < 0)
+		return rc;
+	release = old;
+	env_plan_release("", &release);
+	json_object_set_new(v->argument, "environment", env_json(&old));
+	json_object_set_new(v->argument, "release", env_json(&release));
+	json_object_set_new(v->argument, "new_environment", env_json(&new));
+	return 0;
+}
+
 static int plan(struct verb_run *v, const json_t *request, struct error *err)
 {
-	static const char *const names[] = { "id",	"target", "type", "lose_volatile",
-					     "dry_run", NULL };
+	static const char *const names[] = { "id",	  "target",	   "type",
+					     "arguments", "lose_volatile", "hugepages",
+					     "no_huge",	  "dry_run",	   NULL };
 	const char *id = request_text(request, "id", err);
 	const char *target = request_text(request, "target", err);
 	bool lose = request_flag(request, "lose_volatile", err);
@@ -75,16 +149,18 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	if (rc == 0)
 		rc = only_accelerator(v->d, id, &a, err);
 	if (rc == 0)
-		rc = choose_kit(v->d, target, &kit, err);
+		rc = choose_kit(v->d, target, &a, &kit, err);
 	if (rc == 0)
 		rc = check_volatile(v->d, &a, lose, err);
+	if (rc == 0)
+		rc = plan_environment(v, &a, &kit, request, err);
 	if (rc < 0)
 		return rc;
 	snprintf(v->intent.object, sizeof(v->intent.object), "%s", a.id);
 	json_object_set_new(v->argument, "accelerator", accelerator_json(&a));
-	json_object_set_new(v->argument, "new_target", json_string(kit.path));
-	json_object_set_new(v->argument, "new_version", json_string(kit.version));
-	return 0;
+	rc = plan_row(&a, &kit, request, err);
+	json_object_set_new(v->argument, "new", accelerator_json(&a));
+	return rc;
 }
 
 /* Of a target that is down the configuration saved last is the best there is. */
@@ -106,6 +182,51 @@ static int save(struct verb_run *v, struct error *err)
 		rc = 0;
 	client_destroy(c);
 	return rc;
+}
+
+static void trial_arguments(struct verb_run *v, const struct environment *e, char *out, size_t size)
+{
+	struct kit_options o;
+	struct kit kit = { .kind = "spdk" };
+	struct accelerator a;
+
+	snprintf(out, size, "%s", e->arguments);
+	new_row(v, &a);
+	snprintf(kit.path, sizeof(kit.path), "%s", a.target);
+	if (e->memory == ENV_MEMORY_OWN || kit_options(v->d, &kit, &o, NULL) < 0)
+		return;
+	/* Hugepages and functions are the old target's still, and so may its core be. */
+	if (o.no_huge)
+		snprintf(out, size, "--no-huge\n-s\n%llu\n%s%s",
+			 (unsigned long long)(e->size >> 20), o.no_pci ? "--no-pci\n" : "",
+			 o.disable_cpumask_locks ? "--disable-cpumask-locks\n" : "");
+}
+
+static int preflight(struct verb_run *v, struct error *err)
+{
+	char arguments[ENV_ARGUMENTS_SIZE];
+	struct environment e;
+	struct accelerator a;
+	struct files f;
+	int rc = find_files(v, &f, err);
+
+	if (rc < 0)
+		return rc;
+	new_row(v, &a);
+	read_environment(v, "new_environment", &e);
+	trial_arguments(v, &e, arguments, sizeof(arguments));
+	unlink(f.next);
+	return preflight_run(v->d, &a, arguments, f.now, f.next, err);
+}
+
+static int unpreflight(struct verb_run *v, struct error *err)
+{
+	struct files f;
+	int rc = find_files(v, &f, err);
+
+	if (rc == 0)
+		unlink(f.next);
+	return rc < 0 ? rc : preflight_clean(v->d, err);
 }
 
 static int stop_old(struct verb_run *v, struct error *err)
@@ -149,12 +270,61 @@ static int start_old(struct verb_run *v, struct error *err)
 	return rc;
 }
 
+/* Devices stay bound: both targets use them. */
+static int switch_environment(struct verb_run *v, struct error *err)
+{
+	struct environment old, new;
+	int rc;
+
+	read_environment(v, "release", &old);
+	read_environment(v, "new_environment", &new);
+	old.device_count = 0;
+	rc = env_restore("", &old, err);
+	if (rc == 0)
+		rc = env_apply("", &new, err);
+	return rc < 0 ? rc : env_record(v->d, v->intent.object, &new, err);
+}
+
+static int switch_environment_back(struct verb_run *v, struct error *err)
+{
+	struct environment old, release, new;
+	int rc;
+
+	read_environment(v, "environment", &old);
+	read_environment(v, "release", &release);
+	read_environment(v, "new_environment", &new);
+	new.device_count = 0;
+	rc = env_restore("", &new, err);
+	if (rc == 0)
+		rc = env_apply("", &release, err);
+	return rc < 0 ? rc : env_record(v->d, v->intent.object, &old, err);
+}
+
 static int start_new(struct verb_run *v, struct error *err)
 {
 	struct accelerator a;
+	struct files f;
+	int rc = find_files(v, &f, err);
 
 	new_row(v, &a);
-	return target_start(v->d, &a, err);
+	if (rc == 0 && access(f.next, F_OK) == 0) {
+		rc = rename_if_there(f.now, f.old, err);
+		if (rc == 0)
+			rc = rename_if_there(f.next, f.now, err);
+	}
+	return rc < 0 ? rc : target_start(v->d, &a, err);
+}
+
+static int stop_new(struct verb_run *v, struct error *err)
+{
+	struct accelerator a;
+	struct files f;
+	int rc = find_files(v, &f, err);
+
+	new_row(v, &a);
+	if (rc == 0)
+		rc = target_stop(v->d, &a, err);
+	return rc < 0 ? rc : rename_if_there(f.old, f.now, err);
 }
 
 /* Nothing may be different: what is missing is made, what differs is a reason to go back. */
@@ -218,11 +388,16 @@ static int record(struct verb_run *v, struct error *err)
 	return state_put_accelerator(v->d->state, &a, err);
 }
 
+/* The old configuration goes last: until the verb is done it may be undone. */
 static int finish(struct verb_run *v, struct error *err)
 {
 	struct accelerator old, new;
+	struct files f;
+	int rc = find_files(v, &f, err);
 
-	(void)err;
+	if (rc < 0)
+		return rc;
+	unlink(f.old);
 	verb_accelerator(v, &old);
 	new_row(v, &new);
 	json_object_set_new(v->answer, "accelerator", accelerator_json(&new));
@@ -233,8 +408,12 @@ static int finish(struct verb_run *v, struct error *err)
 
 static const struct verb_step steps[] = {
 	{ "save", "save the target's configuration", save, NULL },
+	{ "preflight", "start the new target beside the old one and ask what it can", preflight,
+	  unpreflight },
 	{ "stop", "drain and stop the old target", stop_old, start_old },
-	{ "start", "start the new target", start_new, NULL },
+	{ "environment", "give the new target what it needs of the node", switch_environment,
+	  switch_environment_back },
+	{ "start", "start the new target", start_new, stop_new },
 	{ "restore", "bring the exports back and prove each", restore, NULL },
 	{ "record", "record the new target", record, NULL },
 	{ NULL, NULL, NULL, NULL },

@@ -170,7 +170,7 @@ def test_refusals(node, words, code, text):
 
 def test_failed_start_leaves_nothing(node):
     kit = node.dir / "kit"
-    kit.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo SPDK v26.05 && exit 0\n"
+    kit.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo cyborg-spdk-tgt 9.9.9 && exit 0\n"
                    "echo no hugepages >&2\nexit 1\n")
     kit.chmod(0o755)
     backing = node.dir / "backing"

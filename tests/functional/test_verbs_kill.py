@@ -8,11 +8,11 @@ import pytest
 
 HOST = "nqn.2016-06.io.spdk:host1"
 STEPS = {
-    "install": ["backing", "record", "start", "configure", "store", "check"],
+    "install": ["backing", "record", "environment", "start", "configure", "store", "check"],
     "attach": ["volume", "record", "export", "prove"],
     "detach": ["unexport", "wipe", "delete", "forget"],
-    "update": ["save", "stop", "start", "restore", "record"],
-    "uninstall": ["stop", "clear", "remove", "forget"],
+    "update": ["save", "preflight", "stop", "environment", "start", "restore", "record"],
+    "uninstall": ["stop", "environment", "clear", "remove", "forget"],
 }
 
 

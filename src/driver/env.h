@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a target needs of its node: hugepages, and PCI functions bound to vfio-pci. The engine needs
+ * neither; a real SPDK takes hugepages unless it is told to do without, and functions only by
+ * explicit choice.
+ *
+ * What was there before is in the plan, which is written down before anything is changed, so that
+ * it is put back whatever happens: by uninstall, by the undoing of a verb that failed, or by the
+ * next verb after one that was killed.
+ *
+ * Paths lie below a prefix, "" on the running system, for tests on made-up trees.
+ *
+ * Threading: as driver.h.
+ */
+#ifndef DRIVER_ENV_H
+#define DRIVER_ENV_H
+
+#include "driver/driver.h"
+
+struct verb_run;
+
+#define ENV_DEVICES_MAX	   8
+#define ENV_ADDRESS_SIZE   16 /* 0000:01:00.0 */
+#define ENV_MEMORY_DEFAULT (UINT64_C(1) << 30)
+#define ENV_MEMORY_MIN	   (UINT64_C(256) << 20)
+#define ENV_MEMORY_MAX	   (UINT64_C(1) << 40)
+#define ENV_ARGUMENTS_SIZE 512
+
+/** enum env_memory - what a target's memory is */
+enum env_memory {
+	ENV_MEMORY_OWN,	  /* its own business: the engine */
+	ENV_MEMORY_PLAIN, /* ordinary pages of a size that it is told */
+	ENV_MEMORY_HUGE,  /* hugepages */
+};
+
+/**
+ * struct env_pages - hugepages of one size on one NUMA node
+ * @node: -1: of the whole system, where nodes are not told
+ * @page_size: bytes
+ * @before: how many there were; @wanted: how many there are to be; equal: nothing is changed
+ */
+struct env_pages {
+	int node;
+	uint64_t page_size;
+	uint64_t before;
+	uint64_t wanted;
+};
+
+/**
+ * struct env_device - a PCI function for vfio-pci
+ * @driver: bound before; "" for none
+ * @override: its driver_override before; "" for none
+ */
+struct env_device {
+	char address[ENV_ADDRESS_SIZE];
+	char driver[32];
+	char override[32];
+};
+
+/**
+ * struct environment - of one accelerator
+ * @size: of the target's memory, bytes; 0 with ENV_MEMORY_OWN
+ * @arguments: what the target is told of it, one a line
+ * @boot: the boot in which it was made; another one has forgotten pages and bindings
+ */
+struct environment {
+	enum env_memory memory;
+	uint64_t size;
+	struct env_pages pages;
+	struct env_device devices[ENV_DEVICES_MAX];
+	size_t device_count;
+	char arguments[ENV_ARGUMENTS_SIZE];
+	char boot[40];
+};
+
+/** env_is_empty() - there is nothing to prepare and nothing to put back */
+bool env_is_empty(const struct environment *e);
+
+/* env.c: hugepages, and all together */
+
+/**
+ * env_plan_pages() - hugepages for @e->size bytes
+ * @old: what the target that is to be replaced has; NULL for none
+ *
+ * On the NUMA node of the first processor. Free pages are taken before more are reserved.
+ * Return: 0; -ENOTSUP: no hugepages in this kernel, or no file system for them; -EPERM: more are
+ * needed and may not be reserved; -ENOMEM: more than the node has.
+ */
+int env_plan_pages(const char *root, struct environment *e, const struct environment *old,
+		   struct error *err);
+/** env_apply() - make it so; may be repeated */
+int env_apply(const char *root, struct environment *e, struct error *err);
+/** env_restore() - put back what was there before; may be repeated */
+int env_restore(const char *root, const struct environment *e, struct error *err);
+/**
+ * env_plan_release() - before env_restore() of what has been in use for a while
+ *
+ * Others may have reserved pages since: only as many go as were added. After another boot there is
+ * nothing to put back.
+ */
+void env_plan_release(const char *root, struct environment *e);
+/** env_boot() - an id of this boot; "" when the kernel tells none */
+void env_boot(const char *root, char out[static 40]);
+
+/* env_bind.c: PCI functions */
+
+/**
+ * env_plan_device() - @address may be taken from its driver and given to vfio-pci
+ * @force: serial number of a function that holds data, or NULL
+ *
+ * Return: 0 with @e longer by one; -ENOENT: no such function; -EINVAL: no NVMe function, or its
+ * IOMMU group has others; -ENOTSUP: no IOMMU, no vfio-pci; -EBUSY: in use; -ENOTEMPTY: data on it.
+ */
+int env_plan_device(const char *root, struct probe *probe, const char *address, const char *force,
+		    struct environment *e, struct error *err);
+/** env_check_device() - nobody uses it; the data on it is our own by now */
+int env_check_device(const char *root, struct probe *probe, const char *address, struct error *err);
+int env_bind(const char *root, const struct env_device *d, struct error *err);
+/** env_unbind() - back to the driver it had; 0 also when the function is gone */
+int env_unbind(const char *root, const struct env_device *d, struct error *err);
+
+/* env_record.c: requests, rows, JSON */
+
+/**
+ * env_plan() - what a kit needs here
+ * @request: members "hugepages" (bytes), "no_huge", "bind" (addresses), "force"
+ * @old: NULL for a new accelerator; else what it has: kept where the request does not differ
+ */
+int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
+	     const struct environment *old, struct environment *out, struct error *err);
+json_t *env_json(const struct environment *e);
+void env_from(const json_t *o, struct environment *out);
+/** env_load() - the recorded one; an empty one when there is none */
+int env_load(struct driver *d, const char *id, struct environment *out, struct error *err);
+/** env_record() - an empty one is forgotten */
+int env_record(struct driver *d, const char *id, const struct environment *e, struct error *err);
+/**
+ * env_verb_prepare() - step of a verb: make and record the environment in its argument
+ * env_verb_restore() - step, and undoing of that: put back what was there, forget the record
+ */
+int env_verb_prepare(struct verb_run *v, struct error *err);
+int env_verb_restore(struct verb_run *v, struct error *err);
+/**
+ * env_ensure() - before a start of the target: what is recorded is there, also after another boot
+ *
+ * Return: 0; what env_apply() and env_check_device() say.
+ */
+int env_ensure(struct driver *d, const char *id, struct error *err);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a kit needs of its node: from the request to the record, see env.h.
+ *
+ * Threading: as driver.h.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver/env.h"
+#include "driver/verb.h"
+
+#define ROOT "" /* the running system */
+
+static const char *const memory_names[] = { "own", "plain", "huge" };
+
+/* --- the plan ------------------------------------------------------------------------------- */
+
+static bool is_engine(const struct kit *kit)
+{
+	return !strcmp(kit->kind, "engine");
+}
+
+/* Which memory is meant: what is asked for, else what there is, else hugepages for an SPDK. */
+static int plan_memory(const json_t *request, const struct kit *kit, const struct environment *old,
+		       struct environment *e, struct error *err)
+{
+	uint64_t size = request_u64(request, "hugepages", 0, err);
+	bool plain = request_flag(request, "no_huge", err);
+
+	if (err->code)
+		return err->code;
+	if (size && plain)
+		return error_set(err, -EINVAL, "give either --hugepages or --no-huge");
+	if (size && (size < ENV_MEMORY_MIN || size > ENV_MEMORY_MAX))
+		return error_set(err, -EINVAL,
+				 "--hugepages of %llu bytes: allowed are 256 MiB to 1 TiB",
+				 (unsigned long long)size);
+	if (is_engine(kit))
+		return !size ? 0
+			     : error_set(err, -EINVAL, "--hugepages: %s needs none: leave it away",
+					 kit->path);
+	if (!size && !plain && old && old->memory != ENV_MEMORY_OWN) {
+		e->memory = old->memory;
+		e->size = old->size;
+		return 0;
+	}
+	e->memory = plain ? ENV_MEMORY_PLAIN : ENV_MEMORY_HUGE;
+	e->size = size ? size : ENV_MEMORY_DEFAULT;
+	return 0;
+}
+
+static int plan_devices(struct driver *d, const json_t *request, struct environment *e,
+			struct error *err)
+{
+	json_t *list = json_object_get(request, "bind"), *v;
+	const json_t *force = json_object_get(request, "force");
+	int rc = 0;
+	size_t i;
+
+	if (list && !json_is_null(list) && !json_is_array(list))
+		return error_set(err, -EINVAL,
+				 "the request's \"bind\" must be an array of PCI addresses");
+	json_array_foreach (list, i, v) {
+		const char *address = json_string_value(v);
+
+		if (rc == 0)
+			rc = env_plan_device(ROOT, d->probe, address ? address : "",
+					     json_string_value(force), e, err);
+	}
+	return rc;
+}
+
+static void say(struct environment *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct environment *e, const char *fmt, ...)
+{
+	size_t at = strlen(e->arguments);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(e->arguments + at, sizeof(e->arguments) - at, fmt, args);
+	va_end(args);
+}
+
+/* Options that this SPDK has; its releases differ, and its --help tells. */
+static int plan_arguments(struct driver *d, const struct kit *kit, struct environment *e,
+			  struct error *err)
+{
+	struct kit_options o;
+	int rc;
+
+	if (e->memory == ENV_MEMORY_OWN)
+		return 0;
+	rc = kit_options(d, kit, &o, err);
+	if (rc < 0)
+		return rc;
+	if (e->memory == ENV_MEMORY_PLAIN && !o.no_huge)
+		return error_set(err, -ENOTSUP,
+				 "target %s has no option --no-huge: it needs hugepages, give "
+				 "--hugepages SIZE",
+				 kit->path);
+	if (e->memory == ENV_MEMORY_PLAIN)
+		say(e, "--no-huge\n");
+	else if (o.huge_unlink)
+		say(e, "--huge-unlink\n");
+	say(e, "-s\n%llu\n", (unsigned long long)(e->size >> 20));
+	for (size_t i = 0; i < e->device_count && o.pci_allowed; i++)
+		say(e, "--pci-allowed\n%s\n", e->devices[i].address);
+	if (e->device_count == 0 && o.no_pci)
+		say(e, "--no-pci\n");
+	return 0;
+}
+
+static bool same_memory(const struct environment *a, const struct environment *b)
+{
+	return a->memory == b->memory && a->size == b->size;
+}
+
+int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
+	     const struct environment *old, struct environment *out, struct error *err)
+{
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (old) {
+		memcpy(out->devices, old->devices, sizeof(out->devices));
+		out->device_count = old->device_count;
+	}
+	env_boot(ROOT, out->boot);
+	rc = plan_memory(request, kit, old, out, err);
+	if (rc == 0 && !old)
+		rc = plan_devices(d, request, out, err);
+	if (rc == 0)
+		rc = plan_arguments(d, kit, out, err);
+	if (rc < 0 || out->memory != ENV_MEMORY_HUGE)
+		return rc;
+	if (old && same_memory(old, out)) {
+		out->pages = old->pages;
+		return 0;
+	}
+	return env_plan_pages(ROOT, out, old, err);
+}
+
+/* --- the record ----------------------------------------------------------------------------- */
+
+json_t *env_json(const struct environment *e)
+{
+	json_t *devices = json_array();
+
+	for (size_t i = 0; i < e->device_count; i++)
+		json_array_append_new(devices,
+				      json_pack("{s:s, s:s, s:s}", "address", e->devices[i].address,
+						"driver", e->devices[i].driver, "override",
+						e->devices[i].override));
+	return json_pack("{s:s, s:I, s:{s:i, s:I, s:I, s:I}, s:o, s:s, s:s}", "memory",
+			 memory_names[e->memory], "size", (json_int_t)e->size, "hugepages", "node",
+			 e->pages.node, "page_size", (json_int_t)e->pages.page_size, "before",
+			 (json_int_t)e->pages.before, "wanted", (json_int_t)e->pages.wanted,
+			 "devices", devices, "arguments", e->arguments, "boot", e->boot);
+}
+
+static void take(const json_t *o, const char *name, char *out, size_t size)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	snprintf(out, size, "%s", s ? s : "");
+}
+
+static uint64_t take_u64(const json_t *o, const char *name)
+{
+	json_int_t value = json_integer_value(json_object_get(o, name));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+void env_from(const json_t *o, struct environment *out)
+{
+	const json_t *pages = json_object_get(o, "hugepages");
+	char memory[8];
+	json_t *v;
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	take(o, "memory", memory, sizeof(memory));
+	for (size_t m = 0; m < sizeof(memory_names) / sizeof(memory_names[0]); m++) {
+		if (!strcmp(memory, memory_names[m]))
+			out->memory = (enum env_memory)m;
+	}
+	out->size = take_u64(o, "size");
+	out->pages.node = (int)json_integer_value(json_object_get(pages, "node"));
+	out->pages.page_size = take_u64(pages, "page_size");
+	out->pages.before = take_u64(pages, "before");
+	out->pages.wanted = take_u64(pages, "wanted");
+	json_array_foreach (json_object_get(o, "devices"), i, v) {
+		struct env_device *d = &out->devices[out->device_count];
+
+		if (out->device_count++ == ENV_DEVICES_MAX - 1)
+			break;
+		take(v, "address", d->address, sizeof(d->address));
+		take(v, "driver", d->driver, sizeof(d->driver));
+		take(v, "override", d->override, sizeof(d->override));
+	}
+	take(o, "arguments", out->arguments, sizeof(out->arguments));
+	take(o, "boot", out->boot, sizeof(out->boot));
+}
+
+static void record_key(const char *id, char *out, size_t size)
+{
+	snprintf(out, size, "environment:%s", id);
+}
+
+int env_load(struct driver *d, const char *id, struct environment *out, struct error *err)
+{
+	char key[STATE_ID_SIZE + 16], *text;
+	json_t *o = NULL;
+	int rc;
+
+	record_key(id, key, sizeof(key));
+	rc = state_note(d->state, key, &text, err);
+	if (rc == 0) {
+		o = json_loads(text, 0, NULL);
+		free(text);
+	}
+	env_from(o, out);
+	json_decref(o);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int env_record(struct driver *d, const char *id, const struct environment *e, struct error *err)
+{
+	char key[STATE_ID_SIZE + 16], *text;
+	json_t *o;
+	int rc;
+
+	record_key(id, key, sizeof(key));
+	if (env_is_empty(e))
+		return state_put_note(d->state, key, NULL, err);
+	o = env_json(e);
+	text = json_dumps(o, JSON_COMPACT);
+	rc = text ? state_put_note(d->state, key, text, err)
+		  : error_set(err, -ENOMEM, "out of memory");
+	free(text);
+	json_decref(o);
+	return rc;
+}
+
+int env_verb_prepare(struct verb_run *v, struct error *err)
+{
+	struct environment e;
+	int rc;
+
+	env_from(json_object_get(v->argument, "environment"), &e);
+	if (verb_is_existing(v) || env_is_empty(&e))
+		return 0;
+	rc = env_apply(ROOT, &e, err);
+	return rc < 0 ? rc : env_record(v->d, v->intent.object, &e, err);
+}
+
+int env_verb_restore(struct verb_run *v, struct error *err)
+{
+	static const struct environment none;
+	struct environment e;
+	int rc;
+
+	env_from(json_object_get(v->argument, "environment"), &e);
+	rc = env_restore(ROOT, &e, err);
+	return rc < 0 ? rc : env_record(v->d, v->intent.object, &none, err);
+}
+
+/* After a boot the pages are gone, and the functions are with the drivers that the kernel chose. */
+static int make_anew(struct driver *d, struct environment *e, struct error *err)
+{
+	int rc = e->memory == ENV_MEMORY_HUGE ? env_plan_pages(ROOT, e, NULL, err) : 0;
+
+	for (size_t i = 0; i < e->device_count && rc == 0; i++)
+		rc = env_check_device(ROOT, d->probe, e->devices[i].address, err);
+	return rc;
+}
+
+int env_ensure(struct driver *d, const char *id, struct error *err)
+{
+	struct environment e;
+	char boot[40];
+	int rc = env_load(d, id, &e, err);
+
+	if (rc < 0 || env_is_empty(&e))
+		return rc;
+	env_boot(ROOT, boot);
+	if (strcmp(boot, e.boot) != 0) {
+		rc = make_anew(d, &e, err);
+		snprintf(e.boot, sizeof(e.boot), "%s", boot);
+		/* Before it is made: who is killed in between leaves a record of what was there. */
+		if (rc == 0)
+			rc = env_record(d, id, &e, err);
+	}
+	return rc < 0 ? rc : env_apply(ROOT, &e, err);
+}
