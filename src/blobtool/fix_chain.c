@@ -240,7 +240,8 @@ static int fix_chain(struct repair *r, const struct volume *v, struct error *err
 	else
 		repair_left(r,
 			    "blob 0x%" PRIx64 ": its root page %" PRIu32
-			    " cannot be read; --allow drop deletes it",
+			    " cannot be read; --allow page believes it against its checksum if it "
+			    "is plausible, --allow drop deletes it",
 			    v->id, v->root);
 	if (rc == 0 && r->steps.count == planned && (r->allow & ALLOW_DROP) != 0 &&
 	    !model_is_super(&r->m, v))

@@ -59,7 +59,7 @@ int fix_new_page(struct repair *r, uint32_t *index, struct error *err)
 	return error_set(err, -ENOSPC, "no metadata page is free");
 }
 
-static bool has_owner(const struct repair *r, uint32_t cluster)
+bool fix_has_owner(const struct repair *r, uint32_t cluster)
 {
 	uint64_t low = 0, high = r->m.owner_count;
 
@@ -89,7 +89,7 @@ int fix_new_cluster(struct repair *r, uint32_t *cluster, struct error *err)
 		return error_set(err, -ENOMEM, "no memory");
 	for (uint32_t i = r->m.geo.md_clusters; i < r->m.geo.total_clusters; i++) {
 		if (mask_get(r->clusters, i) || mask_has(r, BLOB_MASK_CLUSTERS, i) ||
-		    has_owner(r, i))
+		    fix_has_owner(r, i))
 			continue;
 		mask_set(r->clusters, i);
 		*cluster = i;

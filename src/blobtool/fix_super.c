@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The super block, single wrong bytes of pages, and at the end the masks.
+ * The super block, single wrong bytes of continuation pages and of what was no page any more, and
+ * at the end the masks.
  *
  * Threading: one thread.
  */
@@ -142,30 +143,15 @@ static int mend_index(struct repair *r, uint32_t index, enum blob_page_kind want
 	return fix_write(r, index, page, err);
 }
 
-static bool is_wanted(const struct volume *v)
-{
-	return v->damage == DAMAGE_ROOT || v->damage == DAMAGE_CHAIN_PAGE;
-}
-
 int fix_checksums(struct repair *r, struct error *err)
 {
 	int rc = 0;
 
 	for (uint32_t i = 0; i < r->m.blob_count && rc == 0; i++) {
 		const struct volume *v = &r->m.blobs[i];
-		const struct blob_pairs *pairs = &v->content.pairs;
 
-		if (is_wanted(v) && v->bad_page < r->m.geo.md.len)
-			rc = mend_index(r, v->bad_page,
-					v->damage == DAMAGE_ROOT ? BLOB_PAGE_ROOT : BLOB_PAGE_EMPTY,
-					err);
-		for (uint32_t j = 0;
-		     v->damage == DAMAGE_EXTENTS && v->content.form == BLOB_FORM_TABLE &&
-		     j < pairs->count && rc == 0;
-		     j++) {
-			if (pairs->pair[j].a != 0)
-				rc = mend_index(r, pairs->pair[j].a, BLOB_PAGE_EMPTY, err);
-		}
+		if (v->damage == DAMAGE_CHAIN_PAGE && v->bad_page < r->m.geo.md.len)
+			rc = mend_index(r, v->bad_page, BLOB_PAGE_EMPTY, err);
 	}
 	/* A root whose id was hit is no blob yet; what mends to a root of its place is one. */
 	for (uint32_t i = 0; i < r->m.page_count && rc == 0; i++) {

@@ -307,6 +307,25 @@ int image_stage(struct image *img, uint64_t at, const void *bytes, struct error 
 	return 0;
 }
 
+bool image_is_staged(const struct image *img, uint64_t at)
+{
+	size_t i = find_stage(img, at);
+
+	return i < img->stage_count && img->stages[i].at == at;
+}
+
+void image_drop_stage(struct image *img, uint64_t at)
+{
+	size_t i = find_stage(img, at);
+
+	if (!image_is_staged(img, at))
+		return;
+	free(img->stages[i].bytes);
+	img->stage_count--;
+	memmove(&img->stages[i], &img->stages[i + 1],
+		(img->stage_count - i) * sizeof(*img->stages));
+}
+
 int image_stage_copy(struct image *img, uint64_t from, uint64_t to, uint64_t bytes,
 		     struct error *err)
 {

@@ -76,6 +76,10 @@ uint64_t image_seek(const struct image *img, uint64_t at, uint64_t *end);
 
 /** image_stage() - plan a page; @at is a multiple of IMAGE_PAGE; -ENOMEM */
 int image_stage(struct image *img, uint64_t at, const void *bytes, struct error *err);
+/** image_is_staged() - the page at @at is planned */
+bool image_is_staged(const struct image *img, uint64_t at);
+/** image_drop_stage() - forget the plan for one page */
+void image_drop_stage(struct image *img, uint64_t at);
 /** image_stage_copy() - plan to copy a cluster */
 int image_stage_copy(struct image *img, uint64_t from, uint64_t to, uint64_t bytes,
 		     struct error *err);

@@ -35,7 +35,8 @@ static const struct tool_verb verbs[] = {
 	  "  detach    a volume without its snapshot reads zeroes for what it had there\n"
 	  "  drop      blobs that cannot be read at all are deleted\n"
 	  "  super     the store's name and UUID are made anew\n"
-	  "  version   a super block of an unknown version is taken as version 3",
+	  "  version   a super block of an unknown version is taken as version 3\n"
+	  "  page      a plausible page is believed against its checksum, in a clean store too",
 	  0, 1, verb_repair },
 	{ "dump", "IMAGE [super | masks | PAGE | PAGE-PAGE | BLOB-ID]...",
 	  "show metadata pages, decoded and in hexadecimal",

@@ -17,7 +17,7 @@
 #include "blobtool/text.h"
 #include "blobtool/tool.h"
 
-#define ROUNDS_MAX 256u
+#define ROUNDS_MAX 4096u
 #define NOTES_MAX  100000u
 
 /* --- notes ------------------------------------------------------------------------------------ */
@@ -103,7 +103,7 @@ static int run_fixes(struct repair *r, struct error *err)
 {
 	/* What a later one sees depends on what an earlier one puts right. */
 	static int (*const fixes[])(struct repair * r, struct error * err) = {
-		fix_checksums, fix_chains, fix_extents, fix_tree, fix_shared, fix_names,
+		fix_torn, fix_checksums, fix_chains, fix_extents, fix_tree, fix_shared, fix_names,
 	};
 	int rc = 0;
 
@@ -254,6 +254,7 @@ static int allow_word(const char *value, void *arg, struct error *err)
 		{ "holes", ALLOW_HOLES },   { "truncate", ALLOW_TRUNCATE },
 		{ "detach", ALLOW_DETACH }, { "drop", ALLOW_DROP },
 		{ "super", ALLOW_SUPER },   { "version", ALLOW_VERSION },
+		{ "page", ALLOW_PAGE },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -263,7 +264,7 @@ static int allow_word(const char *value, void *arg, struct error *err)
 		}
 	}
 	return error_set(err, -EINVAL,
-			 "--allow \"%.30s\": holes, truncate, detach, drop, super or version",
+			 "--allow \"%.30s\": holes, truncate, detach, drop, super, version or page",
 			 value);
 }
 

@@ -19,6 +19,7 @@
 #define ALLOW_DROP     (1u << 3)
 #define ALLOW_SUPER    (1u << 4)
 #define ALLOW_VERSION  (1u << 5)
+#define ALLOW_PAGE     (1u << 6)
 
 struct notes {
 	char **items;
@@ -57,6 +58,8 @@ int fix_write_super(struct repair *r, void *page, struct error *err);
 int fix_new_page(struct repair *r, uint32_t *index, struct error *err);
 /** fix_new_cluster() - one that nobody has, not even the mask; -ENOSPC */
 int fix_new_cluster(struct repair *r, uint32_t *cluster, struct error *err);
+/** fix_has_owner() - some blob, also a damaged one, lists this cluster */
+bool fix_has_owner(const struct repair *r, uint32_t cluster);
 /** fix_flags() - -ENOSPC when the blob has none and there is no room for them */
 int fix_flags(struct repair *r, const struct volume *v, uint64_t set, uint64_t clear,
 	      uint64_t read_only, struct error *err);
@@ -76,6 +79,8 @@ int fix_extent(struct repair *r, uint32_t page, uint64_t index, uint32_t cluster
 
 /* Each: 0, or -EIO, -ENOMEM with @err. */
 int fix_super(struct repair *r, struct error *err);
+/** fix_torn() - roots and extent pages of which a power cut left some sectors old */
+int fix_torn(struct repair *r, struct error *err);
 int fix_checksums(struct repair *r, struct error *err);
 int fix_chains(struct repair *r, struct error *err);
 int fix_extents(struct repair *r, struct error *err);
@@ -84,6 +89,12 @@ int fix_names(struct repair *r, struct error *err);
 int fix_shared(struct repair *r, struct error *err);
 /** fix_masks() - at the end: masks from what the blobs own, and a clean super block */
 int fix_masks(struct repair *r, struct error *err);
+
+/* fix_table.c: extent tables from extent pages; false when a place is not clear, or no room */
+/** table_of_root() - @page, the root of @v without a sound table, gets one */
+bool table_of_root(const struct repair *r, const struct volume *v, uint8_t *page);
+/** table_of_chain() - @page becomes the one behind the good pages of @v, the last, with a table */
+bool table_of_chain(const struct repair *r, const struct volume *v, uint8_t *page);
 
 /* mend.c */
 /** struct mend - one byte that explains a wrong checksum */

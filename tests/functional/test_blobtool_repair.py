@@ -253,8 +253,17 @@ def test_table_that_is_too_short(tool, image):
     assert tool.export(image, "lvs0/a") == content("a", 4 * MIB)
 
 
-def test_root_page_that_is_lost(tool, image):
+def test_bytes_behind_the_descriptors(tool, image):
+    """Nothing belongs there, and without them the checksum is right."""
     Disk(image).flip(3, 500, 600, 700)
+    Disk(image).flip(2, 500, 600, 700)
+    assert bad(tool.check(image, code=DAMAGED)) >= {"root.crc", "extents"}
+    assert "as its checksum says" in Repair(tool, image).run()
+    whole(tool, image)
+
+
+def test_root_page_that_is_lost(tool, image):
+    Disk(image).flip(3, 20, 30, 60)
     repair = check(tool, image, "root.crc", page=3)
     repair.stuck("drop")
     repair.run("--allow", "drop")
@@ -262,10 +271,31 @@ def test_root_page_that_is_lost(tool, image):
     assert tool.inspect(image)["stores"][0]["free_clusters"] == 59
 
 
+# --- pages that are believed ----------------------------------------------------------------------
+
+def test_page_of_a_clean_store(tool, image):
+    """No write was under way: it takes consent to believe a page whose checksum is wrong."""
+    disk = Disk(image)
+    page = disk.read(3)
+    page[4092:] = b"torn"
+    disk.write(3, page, seal=False)
+    repair = check(tool, image, "root.crc", page=3)
+    repair.stuck("page")
+    repair.run("--allow", "page")
+    whole(tool, image)
+
+
+def test_entry_that_its_checksum_tells(tool, image):
+    """Four wrong bytes of one entry: only one cluster makes the checksum right."""
+    Disk(image).poke(2, 16 + 9 + 4, struct.pack("<I", 0xdeadbeef), seal=False)
+    assert "should be 2, as its checksum says" in check(tool, image, "extents", page=2).run()
+    whole(tool, image)
+
+
 # --- extents ------------------------------------------------------------------------------------
 
 def test_extent_page_that_is_lost(tool, image):
-    Disk(image).flip(2, 500, 600, 700)
+    Disk(image).flip(2, 12, 18, 45)
     repair = check(tool, image, "extents", page=2)
     repair.stuck("holes")
     repair.run("--allow", "holes")
@@ -440,7 +470,7 @@ def test_volume_without_a_name(tool, image):
 
 
 def test_store_without_its_blob(tool, image):
-    Disk(image).flip(0, 500, 600, 700)
+    Disk(image).flip(0, 20, 30, 60)
     repair = check(tool, image, "store.super")
     assert tool.inspect(image)["stores"] == []
     repair.stuck("super")
