@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.." || exit 1
 # What compiles has both cores to itself; then two lanes run side by side. Functional tests share one:
 # the verbs use NVMe-oF's own port and those behind it.
 FIRST="build unit asan tsan"
-LANE_A="functional-uring functional-epoll functional-asan"
+LANE_A="functional functional-epoll"
 LANE_B="install format scripts layers security guest crash fuzz"
 PARTS="$FIRST $LANE_A $LANE_B"
 LOGS=build/check
@@ -76,16 +76,22 @@ part_crash()
 # Damaged images, a bounded number, under the address sanitizer; make fuzz goes on for long.
 part_fuzz()
 {
-	sanitizer_setup build/asan address,undefined &&
-		ninja -C build/asan tests/fuzz/fuzz-blob tests/fuzz/test_blob_fields &&
-		meson_tests build/asan --no-rebuild --suite fuzz
+	build_asan && meson_tests build/asan --no-rebuild --suite fuzz
+}
+
+# Both lanes come here, and two ninjas in one folder would spoil each other's log.
+build_asan()
+{
+	(
+		flock 9
+		sanitizer_setup build/asan address,undefined && ninja -C build/asan &&
+			tools/collect-programs.py build/asan build/asan/bin
+	) 9>build/asan.lock
 }
 
 part_asan()
 {
-	sanitizer_setup build/asan address,undefined && ninja -C build/asan &&
-		tools/collect-programs.py build/asan build/asan/bin &&
-		meson_tests build/asan --suite unit
+	build_asan && meson_tests build/asan --suite unit
 }
 
 # gcc's TSan knows fewer layouts of memory than Linux deals out at random: without randomisation, where
@@ -99,9 +105,11 @@ part_tsan()
 	meson_tests build/tsan "${wrapper[@]}" --suite threads
 }
 
-part_functional-uring()
+# On both backends: io_uring in the programs with sanitizers, epoll in those that users run.
+part_functional()
 {
-	CYBORG_SPDK_BACKEND=uring pytests tests/functional
+	build_asan &&
+		CYBORG_SPDK_BACKEND=uring CYBORG_SPDK_BIN=$PWD/build/asan/bin pytests tests/functional
 }
 
 # Not the tests of what has no reactor, and so no backend.
@@ -109,11 +117,6 @@ part_functional-epoll()
 {
 	CYBORG_SPDK_BACKEND=epoll pytests tests/functional --ignore-glob='*blobtool*' \
 		--ignore=tests/functional/test_man_pages.py
-}
-
-part_functional-asan()
-{
-	CYBORG_SPDK_BIN=$PWD/build/asan/bin pytests tests/functional
 }
 
 part_guest()
