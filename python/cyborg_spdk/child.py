@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verb in a process of its own, with a time limit.
+
+A library call cannot be taken back, and in a process made of green threads (a cyborg-agent with
+eventlet) it would hold up all of them; a process can be waited for, and be left.
+
+Threading: pure functions.
+"""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cyborg_spdk.library import Spdk, SpdkError
+
+LEAVE_SECONDS = 1.0
+
+
+def call(verb, request=None, state_dir=None, library=None, timeout=20.0):
+    """The answer to a verb; SpdkError when it is refused, or not there after @timeout seconds."""
+    order = json.dumps({"verb": verb, "request": request, "state_dir": state_dir,
+                        "library": library})
+    package = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    try:
+        process = subprocess.Popen([sys.executable or "python3", "-m", "cyborg_spdk.child"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
+    except OSError as e:
+        raise SpdkError(e.errno or errno.EIO, f"{verb}: no process for it: {e}") from None
+    return _answer(verb, process, order.encode(), timeout)
+
+
+def _answer(verb, process, order, timeout):
+    try:
+        out, said = process.communicate(order, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _leave(process)
+        raise SpdkError(errno.ETIMEDOUT, f"{verb} gave no answer for {timeout:g} s") from None
+    try:
+        reply = json.loads(out)
+    except ValueError:
+        text = said.decode(errors="replace").strip()[-500:]
+        raise SpdkError(errno.EIO, f"{verb}: its process left with {process.returncode} and no "
+                        f"answer: {text}") from None
+    if "error" in reply:
+        raise SpdkError(reply["error"]["errno"], reply["error"]["message"])
+    return reply["answer"]
+
+
+def _leave(process):
+    """What hangs in the kernel does not end by SIGKILL: it is not waited for."""
+    try:
+        process.communicate(timeout=LEAVE_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+
+
+def main():
+    order = json.load(sys.stdin)
+    try:
+        with Spdk(order["state_dir"], order["library"]) as spdk:
+            reply = {"answer": spdk.call(order["verb"], order["request"])}
+    except SpdkError as e:
+        reply = {"error": {"errno": e.errno, "message": e.message}}
+    json.dump(reply, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

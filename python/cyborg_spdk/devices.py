@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Cyborg is told of a node: the answer of `status` as plain descriptions of devices.
+
+A device is an installed accelerator. Candidates are none: Cyborg would hand them out while nothing
+serves them. What can be handed out at once is a slot, a deployable with one accelerator and one
+attach handle: one for a backing that is handed out whole, `slots` of them where there is a store.
+
+All texts that Cyborg compares are byte-stable: JSON with sorted keys, in ASCII.
+
+Threading: pure functions, but Memory belongs to one thread.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+from pathlib import Path
+
+LOG = logging.getLogger(__name__)
+
+DRIVER_NAME = "cyborg-spdk"
+VENDOR = "cyborg-spdk"
+CACHE_NAME = "cyborg-devices.json"
+HOST_SIZE = 64
+# Columns of Cyborg's database, and the name of a resource provider in placement.
+TEXT_SIZE = 255
+NAME_SIZE = 200
+BOARD_SIZE = 60000
+KEYS = {"accelerator", "model", "std_board_info", "vendor_board_info", "cpid_info", "deployables"}
+
+
+def compact(value):
+    """JSON, the same bytes for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def host_part(host):
+    """@host as part of a name that is unique in the cloud: shortened or changed, it gets a digest."""
+    if re.fullmatch(r"[A-Za-z0-9.-]{1,%d}" % HOST_SIZE, host):
+        return host
+    digest = hashlib.sha256(host.encode()).hexdigest()[:12]
+    return re.sub(r"[^A-Za-z0-9.-]", "-", host)[:HOST_SIZE - 13] + "-" + digest
+
+
+def deployable_name(host, accelerator, slot):
+    """Name of a slot; the first has no number, so that more slots leave it as it is."""
+    return f"{host_part(host)}_spdk{slot or ''}_{accelerator}"
+
+
+def slots_of(accelerator, slots):
+    """How many are handed out at once."""
+    return slots if accelerator.get("store") else 1
+
+
+def _trait(text):
+    return "CUSTOM_SPDK_" + re.sub(r"[^A-Z0-9]", "_", text.upper())[:200]
+
+
+def _attributes(accelerator, resource_class, traits):
+    values = ["CUSTOM_SPDK", "CUSTOM_SPDK_NVME_TCP", _trait(accelerator["kind"])]
+    values += [trait for trait in traits if trait not in values]
+    return [["rc", resource_class]] + [[f"trait{i}", value] for i, value in enumerate(values)]
+
+
+def _deployable(host, accelerator, slot, attributes):
+    name = deployable_name(host, accelerator["id"], slot)
+    info = compact({"accelerator": accelerator["id"], "deployable": name, "driver": DRIVER_NAME})
+    return {"name": name, "attributes": attributes, "attach_info": info}
+
+
+def _attachment(attachment):
+    return {name: attachment[name] for name in ("instance", "host", "nqn", "nsid", "address", "port",
+                                                "size", "transport", "socket")
+            if attachment.get(name)}
+
+
+def _vendor_board(accelerator):
+    attached = sorted(map(_attachment, accelerator["attachments"]), key=lambda a: a["instance"])
+    text = compact({"attachments": attached, "health": accelerator["health"]})
+    return text if len(text) <= BOARD_SIZE else compact({"attachments": len(attached),
+                                                         "health": accelerator["health"]})
+
+
+def _std_board(accelerator):
+    return compact({"class": "NVMe-oF target", "device_id": accelerator["id"],
+                    **{name: accelerator[name] for name in ("kind", "size", "block_size", "target",
+                                                            "version", "scenario", "store")
+                       if accelerator.get(name)}})
+
+
+def describe(accelerator, host, slots, resource_class, traits):
+    """One accelerator of a status answer."""
+    attributes = _attributes(accelerator, resource_class, traits)
+    return {
+        "accelerator": accelerator["id"],
+        "model": f"NVMe-oF on {accelerator['kind']}"[:TEXT_SIZE],
+        "std_board_info": _std_board(accelerator),
+        "vendor_board_info": _vendor_board(accelerator),
+        "cpid_info": compact({"accelerator": accelerator["id"], "uuid": accelerator["uuid"]}),
+        "deployables": [_deployable(host, accelerator, slot, attributes)
+                        for slot in range(slots_of(accelerator, slots))],
+    }
+
+
+def _is_reportable(device):
+    """What Cyborg's columns cannot hold would abort the report of all drivers."""
+    longest = [device["cpid_info"]] + [d["attach_info"] for d in device["deployables"]]
+    if (max(map(len, longest)) <= TEXT_SIZE and
+            all(len(d["name"]) <= NAME_SIZE for d in device["deployables"])):
+        return True
+    LOG.error("accelerator %s is not reported: its names are longer than Cyborg's database allows; "
+              "install it under a shorter id", device["accelerator"])
+    return False
+
+
+class Memory:
+    """The devices as last seen, kept in the state directory over restarts of the agent."""
+
+    def __init__(self, state_dir):
+        self.path = Path(state_dir) / CACHE_NAME
+        self.devices = self._read()
+
+    def _read(self):
+        try:
+            devices = json.loads(self.path.read_text())
+            if all(set(device) == KEYS for device in devices):
+                return devices
+            LOG.warning("%s is not of this release: not used", self.path)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError) as e:
+            LOG.warning("%s cannot be used: %s", self.path, e)
+        return []
+
+    def by_identity(self):
+        return {device["cpid_info"]: device for device in self.devices}
+
+    def keep(self, devices):
+        if devices == self.devices:
+            return
+        self.devices = devices
+        if not self.path.parent.is_dir():
+            return
+        try:
+            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=CACHE_NAME,
+                                             delete=False) as new:
+                json.dump(devices, new)
+            os.replace(new.name, self.path)
+        except OSError as e:
+            LOG.warning("the devices cannot be kept in %s: %s", self.path, e)
+
+
+def is_state_there(status):
+    """False where a state directory is not mounted, which reads as nothing installed."""
+    return Path(status["state_dir"], "state.db").exists()
+
+
+def stubs(devices):
+    """Devices that Cyborg shall leave as they are."""
+    return [dict(device, stub=True) for device in devices]
+
+
+def from_status(status, memory, host, slots, resource_class, traits):
+    """The devices to report. One whose target is down is as last seen, and a stub."""
+    if memory.devices and not is_state_there(status):
+        LOG.warning("%s has no state any more: the last known devices are reported",
+                    status["state_dir"])
+        return stubs(memory.devices)
+    last = memory.by_identity()
+    reported = []
+    for accelerator in sorted(status["accelerators"], key=lambda a: a["id"]):
+        device = describe(accelerator, host, slots, resource_class, traits)
+        if not _is_reportable(device):
+            continue
+        is_down = accelerator["health"] == "down"
+        if is_down:
+            device = last.get(device["cpid_info"], device)
+        reported.append(dict(device, stub=is_down))
+    memory.keep([{key: device[key] for key in sorted(KEYS)} for device in reported])
+    return reported

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cyborg's own conductor, API and database, and a placement service, in this process.
+
+CYBORG_SPDK_CYBORG  a source folder of Cyborg (default: the installed one)
+
+Real are Cyborg's code, its messages (oslo.messaging's in-process transport), its database (SQLite),
+placement (Debian's, on loopback HTTP) and the API (on loopback HTTP). In place of Keystone a filter
+checks a name and password and sets the headers that keystonemiddleware would. In place of Nova a
+peer takes the events that Cyborg sends when it has bound.
+"""
+
+import base64
+import importlib.util
+import json
+import os
+import socketserver
+import sys
+import threading
+import urllib.request
+import uuid
+import wsgiref.simple_server
+from pathlib import Path
+
+import pytest
+
+PASSWORD = "secret"
+ADMIN = {"X-Roles": "admin", "X-Service-Roles": "service", "X-Service-Identity-Status": "Confirmed"}
+HOW = "apt-get install what tools/install-deps.sh -n cyborg lists, or run it without -n"
+
+
+def need(*names):
+    """Skip plainly where a module is not installed."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"no Python module {name} here: {HOW}")
+
+
+def mend_libraries():
+    """Debian's oslo libraries lie between those of the oldest and of the newest Cyborg."""
+    from oslo_context import context
+    from oslo_log import versionutils
+    if not hasattr(versionutils.deprecated, "GAZPACHO"):
+        versionutils.deprecated.GAZPACHO = "G"
+    for old, new in (("tenant", "project_id"), ("user", "user_id")):
+        if not hasattr(context.RequestContext, old):
+            setattr(context.RequestContext, old, property(lambda self, new=new: getattr(self, new)))
+
+
+def find_cyborg(folder):
+    """Make cyborg importable, or skip. A source folder gets what pip would write of it: pbr asks
+    for the version, on which nothing depends, and stevedore for the drivers."""
+    source = os.environ.get("CYBORG_SPDK_CYBORG")
+    if source:
+        info = Path(folder) / "openstack_cyborg-0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: openstack-cyborg\nVersion: 0\n")
+        (info / "entry_points.txt").write_text(
+            "[cyborg.accelerator.driver]\n"
+            "fake_driver = cyborg.accelerator.drivers.fake:FakeDriver\n")
+        sys.path[:0] = [source, str(folder)]
+    need("oslo_config", "oslo_context", "oslo_log", "oslo_messaging", "keystoneauth1", "placement")
+    mend_libraries()
+    try:
+        importlib.import_module("cyborg.common.service")
+    except ImportError as e:
+        pytest.skip(f"no Cyborg here ({e}): set CYBORG_SPDK_CYBORG to its source folder")
+
+
+class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(wsgiref.simple_server.WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+class Http:
+    """A WSGI application on a port of loopback."""
+
+    def __init__(self, app):
+        self.server = wsgiref.simple_server.make_server("127.0.0.1", 0, app, server_class=_Server,
+                                                        handler_class=_Quiet)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def identity(app):
+    """Who one is, by HTTP basic authentication: admin sees all, others their own project."""
+    def filtered(environ, start_response):
+        scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        name, _, password = base64.b64decode(given or b"").decode().partition(":")
+        if scheme.lower() != "basic" or password != PASSWORD:
+            start_response("401 Unauthorized", [("Content-Type", "text/plain")])
+            return [b"who are you?"]
+        headers = ADMIN if name == "admin" else {"X-Roles": "member"}
+        headers = {**headers, "X-User-Id": uuid.uuid5(uuid.NAMESPACE_DNS, "u" + name).hex,
+                   "X-Project-Id": uuid.uuid5(uuid.NAMESPACE_DNS, "p" + name).hex}
+        for key, value in headers.items():
+            environ["HTTP_" + key.upper().replace("-", "_")] = value
+        return app(environ, start_response)
+    return filtered
+
+
+class NovaPeer:
+    """Takes /os-server-external-events, and keeps them."""
+
+    def __init__(self):
+        self.events = []
+
+    def __call__(self, environ, start_response):
+        text = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if environ["PATH_INFO"].endswith("/os-server-external-events"):
+            self.events += json.loads(text)["events"]
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps({"events": []}).encode()]
+
+
+def placement_app(folder):
+    """Debian's placement, with a database of its own; its `admin` token is all it asks for."""
+    from oslo_config import cfg
+    from placement import conf, db_api, deploy, policy
+
+    file = Path(folder) / "placement.conf"
+    file.write_text(PLACEMENT_TEXT.format(folder=folder))
+    config = cfg.ConfigOpts()
+    conf.register_opts(config)
+    config(["--config-file", str(file)], project="placement")
+    policy.reset()
+    db_api.configure(config)
+    app = deploy.loadapp(config)
+    deploy.update_database(config)
+    return app
+
+
+PLACEMENT_TEXT = """
+[api]
+auth_strategy = noauth2
+[placement_database]
+connection = sqlite:///{folder}/placement.sqlite
+sync_on_startup = true
+"""
+
+CONF_TEXT = """
+[DEFAULT]
+host = {host}
+transport_url = fake://
+use_stderr = false
+[database]
+connection = sqlite:///{folder}/cyborg.sqlite
+[placement]
+auth_type = admin_token
+endpoint = {placement}
+token = admin
+endpoint_override = {placement}
+[nova]
+auth_type = none
+endpoint = {nova}
+endpoint_override = {nova}
+[oslo_policy]
+enforce_scope = false
+enforce_new_defaults = false
+[agent]
+enabled_drivers = spdk_driver
+"""
+
+
+class Cloud:
+    """All of it, once for the process, since Cyborg's configuration is."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.nova = NovaPeer()
+        self.servers = [Http(placement_app(folder)), Http(self.nova)]
+        self.placement_url, nova_url = (server.url for server in self.servers)
+        self.conf_file = self.folder / "cyborg.conf"
+        self.conf_file.write_text(CONF_TEXT.format(folder=folder, placement=self.placement_url,
+                                                   nova=nova_url, host="first"))
+        self._start_cyborg()
+
+    def _start_cyborg(self):
+        from cyborg.common import service
+        service.prepare_service(["test", "--config-file", str(self.conf_file)])
+        from cyborg.conf import CONF
+        from cyborg.db.sqlalchemy import migration
+        self.conf = CONF
+        migration.create_schema()
+        self._start_conductor()
+        from cyborg.api import app
+        self.servers.append(Http(identity(app.setup_app())))
+        self.api_url = self.servers[-1].url
+
+    def _start_conductor(self):
+        import oslo_messaging
+        from cyborg.common import constants, rpc
+        from cyborg.conductor.manager import ConductorManager
+        from cyborg.objects import base
+        self.conductor = ConductorManager(constants.CONDUCTOR_TOPIC, "conductor")
+        target = oslo_messaging.Target(topic=constants.CONDUCTOR_TOPIC, server="conductor")
+        self.rpc_server = rpc.get_server(target, [self.conductor], base.CyborgObjectSerializer())
+        self.rpc_server.start()
+
+    def stop(self):
+        self.rpc_server.stop()
+        self.rpc_server.wait()
+        for server in self.servers:
+            server.stop()
+
+    def placement(self, method, path, body=None):
+        """The JSON of a placement call; None for an empty answer."""
+        request = urllib.request.Request(
+            self.placement_url + path, method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-Auth-Token": "admin", "Content-Type": "application/json",
+                     "OpenStack-API-Version": "placement 1.36"})
+        with urllib.request.urlopen(request) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def api(self, method, path, body=None, name="admin"):
+        """The JSON of a call of Cyborg's API; None for an empty answer."""
+        word = base64.b64encode(f"{name}:{PASSWORD}".encode()).decode()
+        request = urllib.request.Request(
+            self.api_url + "/v2" + path, method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Basic {word}", "Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def report(self):
+        """What cyborg-agent does every minute."""
+        from cyborg import context
+        from cyborg.agent.resource_tracker import ResourceTracker
+        from cyborg.conductor.rpcapi import ConductorAPI
+        ResourceTracker(self.conf.host, ConductorAPI()).update_usage(context.get_admin_context())
+
+    def rows(self, table):
+        """A table of Cyborg's database, without the times of changes."""
+        import sqlite3
+        with sqlite3.connect(self.folder / "cyborg.sqlite") as db:
+            db.row_factory = sqlite3.Row
+            found = [dict(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY id")]
+        return [{k: v for k, v in row.items() if k not in ("created_at", "updated_at")}
+                for row in found]
+
+    def devices(self, host):
+        """Rows of a host's devices by accelerator, each with its deployables."""
+        deployables = self.rows("deployables")
+        return {json.loads(row["std_board_info"])["device_id"]:
+                {**row, "deployables": [d for d in deployables if d["device_id"] == row["id"]]}
+                for row in self.rows("devices") if row["hostname"] == host}
+
+    def everything(self):
+        """All rows that a report may touch, and what placement has."""
+        tables = ("devices", "deployables", "attributes", "attach_handles", "controlpath_ids")
+        providers = self.placement("GET", "/resource_providers")["resource_providers"]
+        return {table: self.rows(table) for table in tables}, [
+            (p["name"], p["uuid"],
+             self.placement("GET", f"/resource_providers/{p['uuid']}/inventories")["inventories"],
+             sorted(self.placement("GET", f"/resource_providers/{p['uuid']}/traits")["traits"]))
+            for p in providers]
+
+    def profile(self, name, **keys):
+        """A device profile of one accelerator."""
+        group = {"resources:CUSTOM_SSD": "1", "trait:CUSTOM_SPDK": "required", **keys}
+        self.api("POST", "/device_profiles", [{"name": name, "groups": [group]}])
+
+    def bind(self, profile, deployable, host):
+        """What Nova does with a flavor's device profile: request and bind; (ARQ, instance)."""
+        arq = self.api("POST", "/accelerator_requests", {"device_profile_name": profile})["arqs"][0]
+        instance = str(uuid.uuid4())
+        values = {"hostname": host, "device_rp_uuid": deployable["rp_uuid"],
+                  "instance_uuid": instance}
+        self.api("PATCH", "/accelerator_requests", {arq["uuid"]: [
+            {"path": f"/{key}", "op": "add", "value": value} for key, value in values.items()]})
+        return arq["uuid"], instance
+
+    def delete(self, instance):
+        """What Nova does when the instance is deleted."""
+        self.api("DELETE", f"/accelerator_requests?instance={instance}")
