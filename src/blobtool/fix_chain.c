@@ -92,8 +92,54 @@ static int splice(struct repair *r, const struct volume *v, uint32_t next, struc
 	return rc;
 }
 
-static int close_chain(struct repair *r, const struct volume *v, struct error *err)
+/* --- a lost extent table -----------------------------------------------------------------------
+ */
+
+static bool is_whole_with(struct repair *r, const struct volume *v, const uint8_t *last)
 {
+	uint8_t page[BLOB_PAGE_BYTES];
+	struct error ignored = ERROR_INIT;
+	struct blob_content c = { 0 };
+	bool whole = true;
+
+	for (uint32_t i = 0; i < v->chain_len && whole; i++)
+		whole = fix_read(r, v->chain[i], page, NULL) == 0 &&
+			blob_content_add(&c, page, &r->m.geo, &ignored) == 0;
+	whole = whole && blob_content_add(&c, last, &r->m.geo, &ignored) == 0 && is_complete(&c);
+	blob_content_free(&c);
+	return whole;
+}
+
+/* The lost page itself is written again, unless it is somebody else's. */
+static int rebuild_table(struct repair *r, const struct volume *v, bool *done, struct error *err)
+{
+	const struct md_page *p = model_page(&r->m, v->bad_page);
+	uint8_t page[BLOB_PAGE_BYTES] = { 0 };
+	bool in_place = p != NULL && p->kind == BLOB_PAGE_EMPTY;
+	uint32_t index = v->bad_page;
+	int rc = in_place ? fix_read(r, index, page, err) : 0;
+
+	*done = rc == 0 && table_of_chain(r, v, page) && is_whole_with(r, v, page);
+	if (rc < 0 || !*done)
+		return rc;
+	if (!in_place)
+		rc = fix_new_page(r, &index, err);
+	if (rc == 0 && !in_place)
+		rc = set_next(r, v, index, err);
+	if (rc < 0)
+		return rc;
+	repair_step(r,
+		    "blob 0x%" PRIx64 ": page %" PRIu32 " of its chain is lost; its extent pages "
+		    "tell its extent table, which page %" PRIu32 " gets",
+		    v->id, v->bad_page, index);
+	return fix_write(r, index, page, err);
+}
+
+int fix_close_chain(struct repair *r, const struct volume *v, struct error *err)
+{
+	bool done = false;
+	int rc;
+
 	uint32_t next;
 
 	if (is_complete(&v->content)) {
@@ -112,6 +158,9 @@ static int close_chain(struct repair *r, const struct volume *v, struct error *e
 			    v->id, v->bad_page, next);
 		return splice(r, v, next, err);
 	}
+	rc = rebuild_table(r, v, &done, err);
+	if (rc < 0 || done)
+		return rc;
 	if ((r->allow & ALLOW_TRUNCATE) == 0 || v->content.form != BLOB_FORM_TABLE) {
 		repair_left(r,
 			    "blob 0x%" PRIx64 ": its chain breaks at page %" PRIu32
@@ -123,8 +172,8 @@ static int close_chain(struct repair *r, const struct volume *v, struct error *e
 	}
 	repair_step(r, "blob 0x%" PRIx64 ": truncated from %" PRIu64 " to %" PRIu64 " clusters",
 		    v->id, v->content.table_clusters, v->content.clusters);
-	fix_table_size(r, v, v->content.clusters, err);
-	return set_next(r, v, BLOB_NEXT_NONE, err);
+	rc = fix_table_size(r, v, v->content.clusters, err);
+	return rc < 0 ? rc : set_next(r, v, BLOB_NEXT_NONE, err);
 }
 
 /* --- descriptors ------------------------------------------------------------------------------ */
@@ -236,7 +285,7 @@ static int fix_chain(struct repair *r, const struct volume *v, struct error *err
 	if (v->damage == DAMAGE_CONTENT)
 		rc = fix_content(r, v, err);
 	else if (v->damage != DAMAGE_ROOT && v->chain_len > 0)
-		rc = close_chain(r, v, err);
+		rc = fix_close_chain(r, v, err);
 	else
 		repair_left(r,
 			    "blob 0x%" PRIx64 ": its root page %" PRIu32

@@ -308,3 +308,72 @@ int fix_extent(struct repair *r, uint32_t index, uint64_t blob_cluster, uint32_t
 	le32_put(d.payload + 4 + 4 * entry, cluster);
 	return fix_write(r, index, page, err);
 }
+
+/* --- runs ------------------------------------------------------------------------------------- */
+
+struct run_edit {
+	uint64_t at, index; /* clusters so far, and the one that is wanted */
+	uint32_t cluster;
+	bool done, no_room;
+};
+
+static uint32_t put_run(uint8_t *to, uint32_t cluster, uint32_t count)
+{
+	if (count == 0)
+		return 0;
+	le32_put(to, cluster);
+	le32_put(to + 4, count);
+	return 8;
+}
+
+/* Up to three runs instead of the one at @pair, @offset clusters into which it is split. */
+static bool split_run(uint8_t *page, struct desc *d, uint32_t pair, uint32_t offset,
+		      struct run_edit *e)
+{
+	uint8_t *area = page + offsetof(struct blob_disk_page, descriptors);
+	uint8_t *run = d->payload + pair, runs[24];
+	uint32_t cluster = le32_get(run), count = le32_get(run + 4), len;
+	uint32_t at = (uint32_t)(run - area), used = desc_used(page);
+
+	len = put_run(runs, cluster, offset);
+	len += put_run(runs + len, e->cluster, 1);
+	len += put_run(runs + len, cluster + offset + 1, count - offset - 1);
+	e->no_room = used + len - 8 > BLOB_DESCRIPTORS_BYTES;
+	if (e->no_room)
+		return false;
+	memmove(run + len, run + 8, used - at - 8);
+	memcpy(run, runs, len);
+	d->length += len - 8;
+	d->next += len - 8;
+	le32_put(area + d->at + 1, d->length);
+	return true;
+}
+
+static bool edit_run(uint8_t *page, struct desc *d, void *arg)
+{
+	struct run_edit *e = arg;
+
+	for (uint32_t i = 0; d->type == BLOB_DESC_EXTENT_RLE && i + 8 <= d->length && !e->done;
+	     i += 8) {
+		uint32_t count = le32_get(d->payload + i + 4);
+
+		if (e->index - e->at < count) {
+			e->done = true;
+			return split_run(page, d, i, (uint32_t)(e->index - e->at), e);
+		}
+		e->at += count;
+	}
+	return false;
+}
+
+int fix_run(struct repair *r, const struct volume *v, uint64_t index, uint32_t cluster,
+	    struct error *err)
+{
+	struct run_edit e = { .index = index, .cluster = cluster };
+	int rc = edit_chain(r, v, edit_run, &e, err);
+
+	if (rc == 0 && (e.no_room || !e.done))
+		rc = error_set(err, -ENOSPC, "the page with the runs of blob 0x%" PRIx64 " is full",
+			       v->id);
+	return rc;
+}

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "blobtool/repair.h"
 
 /* --- clusters --------------------------------------------------------------------------------- */
@@ -27,6 +28,11 @@ static bool keeps(const struct repair *r, const struct owner *a, const struct ow
 	bool b_snapshot = r->m.blobs[b->blob].children > 0;
 
 	return a_snapshot != b_snapshot ? a_snapshot : a->blob <= b->blob;
+}
+
+static bool has_table(const struct repair *r, const struct owner *o)
+{
+	return r->m.blobs[o->blob].content.form == BLOB_FORM_TABLE;
 }
 
 static int give_back(struct repair *r, const struct overlap *o, struct error *err)
@@ -62,9 +68,11 @@ static int copy(struct repair *r, const struct overlap *o, const struct owner *w
 				    v->id, o->cluster + i);
 			return 0;
 		}
-		if (rc == 0)
+		if (rc == 0 && has_table(r, who))
 			rc = fix_extent(r, v->runs[who->run].page, index_of(r, who, o->cluster + i),
 					cluster, err);
+		else if (rc == 0)
+			rc = fix_run(r, v, index_of(r, who, o->cluster + i), cluster, err);
 		if (rc < 0)
 			return rc;
 		repair_step(r,
@@ -76,11 +84,6 @@ static int copy(struct repair *r, const struct overlap *o, const struct owner *w
 	return rc;
 }
 
-static bool has_table(const struct repair *r, const struct owner *o)
-{
-	return r->m.blobs[o->blob].content.form == BLOB_FORM_TABLE;
-}
-
 static int fix_overlap(struct repair *r, const struct overlap *o, struct error *err)
 {
 	const struct owner *loser = keeps(r, &o->a, &o->b) ? &o->b : &o->a;
@@ -89,13 +92,47 @@ static int fix_overlap(struct repair *r, const struct overlap *o, struct error *
 		return give_back(r, o, err);
 	if (!has_table(r, loser))
 		loser = loser == &o->a ? &o->b : &o->a;
-	if (has_table(r, loser))
-		return copy(r, o, loser, err);
-	repair_left(r,
-		    "blobs 0x%" PRIx64 " and 0x%" PRIx64 ": both have cluster %" PRIu32
-		    " in runs, which cannot be changed in place: copy one away (export), delete it",
-		    r->m.blobs[o->a.blob].id, r->m.blobs[o->b.blob].id, o->cluster);
-	return 0;
+	return copy(r, o, loser, err);
+}
+
+/* --- pages of a chain ------------------------------------------------------------------------- */
+
+/* The blob without what it took for its own from @v->bad_page on. */
+static int cut_before(struct repair *r, const struct volume *v, struct volume *cut,
+		      struct error *err)
+{
+	uint8_t page[BLOB_PAGE_BYTES];
+	int rc = 0;
+
+	*cut = (struct volume){ .id = v->id,
+				.root = v->root,
+				.chain = v->chain,
+				.damage = DAMAGE_CHAIN_PAGE,
+				.bad_page = v->bad_page };
+	for (; cut->chain_len < v->chain_len && rc == 0; cut->chain_len++) {
+		if (v->chain[cut->chain_len] == v->bad_page)
+			break;
+		rc = fix_read(r, v->chain[cut->chain_len], page, err);
+		if (rc == 0)
+			rc = blob_content_add(&cut->content, page, &r->m.geo, err);
+	}
+	return rc == -ENOMEM || rc == -EIO ? rc : 0;
+}
+
+/* Each page of a chain has the id of its blob; of two that lead there the other one is wrong. */
+static int leave_chain(struct repair *r, const struct volume *v, struct error *err)
+{
+	uint8_t page[BLOB_PAGE_BYTES];
+	struct volume cut;
+	int rc = fix_read(r, v->bad_page, page, err);
+
+	if (rc < 0 || le64_get(page) == v->id)
+		return rc;
+	rc = cut_before(r, v, &cut, err);
+	if (rc == 0 && cut.chain_len > 0)
+		rc = fix_close_chain(r, &cut, err);
+	blob_content_free(&cut.content);
+	return rc;
 }
 
 /* --- extent pages ----------------------------------------------------------------------------- */
@@ -118,6 +155,8 @@ static int split_page(struct repair *r, const struct volume *v, struct error *er
 	uint32_t index;
 	int rc;
 
+	if (p != NULL && (p->kind == BLOB_PAGE_CHAIN || p->kind == BLOB_PAGE_ROOT))
+		return leave_chain(r, v, err);
 	if (p == NULL || p->kind != BLOB_PAGE_EXTENTS || !lists_page(v, v->bad_page)) {
 		repair_left(r, "blob 0x%" PRIx64 ", page %" PRIu32 ": %s; --allow drop deletes it",
 			    v->id, v->bad_page, v->damage_text != NULL ? v->damage_text : "");

@@ -40,6 +40,21 @@ static int drop(struct repair *r, const struct volume *v, struct error *err)
 	return rc;
 }
 
+/* Whose snapshot it was is gone: what it has is all that is left. */
+static bool lost_clone(const struct repair *r, const struct volume *v)
+{
+	uint32_t clone;
+	uint64_t id;
+
+	if (v->fate != FATE_LEAVE)
+		return false;
+	if (!blob_xattrs_get_id(&v->content.xattrs, BLOB_XATTR_SNAPRM, &id) &&
+	    !blob_xattrs_get_id(&v->content.xattrs, BLOB_XATTR_SNAPTMP, &id))
+		return true;
+	clone = model_find(&r->m, id);
+	return clone == NO_BLOB || !r->m.blobs[clone].listed || &r->m.blobs[clone] == v;
+}
+
 static bool lost_parent(const struct volume *v)
 {
 	return v->damage == DAMAGE_PARENT && v->parent == NO_BLOB;
@@ -72,7 +87,7 @@ int fix_tree(struct repair *r, struct error *err)
 
 		if (!v->listed)
 			continue;
-		if (v->damage == DAMAGE_NONE && v->fate == FATE_KEEP)
+		if (v->damage == DAMAGE_NONE && (v->fate == FATE_KEEP || lost_clone(r, v)))
 			rc = keep(r, v, err);
 		else if (v->damage == DAMAGE_NONE && v->fate == FATE_DROP)
 			rc = drop(r, v, err);

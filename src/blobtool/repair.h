@@ -77,6 +77,12 @@ int fix_table_entry(struct repair *r, const struct volume *v, uint32_t old, uint
 int fix_extent(struct repair *r, uint32_t page, uint64_t index, uint32_t cluster,
 	       struct error *err);
 
+/** fix_run() - the run with cluster @index of a blob that keeps runs; -ENOSPC */
+int fix_run(struct repair *r, const struct volume *v, uint64_t index, uint32_t cluster,
+	    struct error *err);
+/** fix_close_chain() - a chain whose next page, @v->bad_page, is lost or another blob's */
+int fix_close_chain(struct repair *r, const struct volume *v, struct error *err);
+
 /* Each: 0, or -EIO, -ENOMEM with @err. */
 int fix_super(struct repair *r, struct error *err);
 /** fix_torn() - roots and extent pages of which a power cut left some sectors old */

@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from blobtool import (DAMAGED, EXTENTS, FLAGS, INTERNAL, MIB, REFUSED, ROOT_ID, TABLE, USAGE, XATTR,
-                      Disk, Tool, content, copy, same_bytes)
+from blobtool import (DAMAGED, EXTENTS, FLAGS, INTERNAL, MIB, REFUSED, ROOT_ID, RUNS, TABLE, USAGE,
+                      XATTR, Disk, Tool, content, copy, same_bytes)
 
 EMPTY = bytes(4096)
 
@@ -212,11 +212,29 @@ def test_chain_in_a_circle(tool, image, chain):
 
 def test_chain_into_another_blob(tool, image, chain):
     chain.poke(11, 4088, struct.pack("<I", 3))
-    check(tool, image, "page.shared", page=3)
+    check(tool, image, "page.shared", page=3).run()
+    whole(tool, image)
 
 
-def test_chain_that_lost_its_table(tool, image, chain):
-    chain.flip(11, 500, 600, 700)
+def test_chain_into_the_chain_of_another(tool, image, chain):
+    """b claims the page of a's table; the page tells whose it is."""
+    chain.poke(3, 4088, struct.pack("<I", 11))
+    check(tool, image, "page.shared", page=11).run()
+    whole(tool, image)
+
+
+@pytest.mark.parametrize("lost", [b"", bytes(4096)])
+def test_chain_that_lost_its_table(tool, image, chain, lost):
+    """Its extent pages tell the table, also when nothing is left of the page."""
+    chain.write(11, bytearray(lost or bytes([0x5a]) * 4096), seal=False)
+    assert "tell its extent table" in check(tool, image, "chain.page", page=11).run()
+    whole(tool, image)
+    assert chain.chain(1) == [1, 10, 11] or lost
+
+
+def test_chain_that_lost_all(tool, image, chain):
+    chain.write(11, bytearray(4096), seal=False)
+    chain.write(2, bytearray(4096), seal=False)
     repair = check(tool, image, "chain.page", page=11)
     repair.stuck("drop")
     repair.run("--allow", "drop")
@@ -226,7 +244,8 @@ def test_chain_that_lost_its_table(tool, image, chain):
 
 def test_damaged_blob_keeps_its_clusters(tool, image, chain):
     """Another repair must not give away what a damaged blob may get back one day."""
-    chain.flip(11, 500, 600, 700)
+    chain.write(11, bytearray(4096), seal=False)
+    chain.write(2, bytearray(4096), seal=False)
     at, _ = chain.find(3, XATTR, "name")
     chain.poke(3, at + 8, b"c\0")
     free = tool.inspect(image)["stores"][0]["free_clusters"]
@@ -368,6 +387,32 @@ def test_cluster_twice_in_a_blob(tool, image):
     assert tool.export(image, "lvs0/a") == data[MIB:2 * MIB] + data[MIB:]
 
 
+def use_runs(disk, root):
+    """The extent table of a small volume becomes a run-length descriptor."""
+    page, (at, length) = disk.read(root), disk.find(root, TABLE)
+    clusters = disk.extents(disk.table(root)[0])
+    disk.write(disk.table(root)[0], bytearray(4096), seal=False)
+    page[at - 5:at + length] = bytes(5 + length)
+    struct.pack_into("<BIII", page, at - 5, RUNS, 8, clusters[0], len(clusters))
+    flags, _ = disk.find(root, FLAGS)
+    page[flags] &= ~4
+    disk.write(root, page)
+
+
+@pytest.mark.parametrize("entry", [0, 1, 3])
+def test_shared_clusters_of_runs(tool, image, entry):
+    """Two blobs with runs, a with clusters 1 to 4: b takes one of a's for the first of its own."""
+    disk = Disk(image)
+    use_runs(disk, 1)
+    use_runs(disk, 3)
+    at, _ = disk.find(3, RUNS)
+    disk.poke(3, at, struct.pack("<I", 1 + entry))
+    data = tool.export(image, "lvs0/b")
+    assert "gets a copy" in check(tool, image, "cluster.shared", cluster=1 + entry).run()
+    whole(tool, image, "a")
+    assert tool.export(image, "lvs0/b") == data
+
+
 def test_shared_cluster_without_room(tool, tmp_path):
     for name, size in (("a", 4), ("b", 3)):
         (tmp_path / name).write_bytes(content(name, size * MIB))
@@ -421,6 +466,17 @@ def test_snapshot_that_stays(tool, image, mark):
     at, _ = disk.find(3, FLAGS)
     assert struct.unpack_from("<QQ", disk.read(3), at) == (5, 1)
     assert tool.export(image, "lvs0/c") == content("b", 2 * MIB) + bytes(MIB)
+
+
+@pytest.mark.parametrize("mark", ["SNAPTMP", "SNAPRM"])
+def test_snapshot_whose_clone_is_gone(tool, image, mark):
+    """It has what is left of it."""
+    add_internal(Disk(image), 3, mark, ROOT_ID + 60, 7)
+    assert bad(tool.check(image, code=DAMAGED)) == {
+        "snapshot.making" if mark == "SNAPTMP" else "snapshot.removal"}
+    Repair(tool, image).run()
+    assert tool.lvols(image)["b"]["read_only"]
+    whole(tool, image)
 
 
 def test_clone_with_clusters_of_its_snapshot(tool, image):
