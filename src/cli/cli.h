@@ -32,12 +32,16 @@ enum cli_exit {
 /** cli_exit_of() - the exit code for what a library call returned */
 enum cli_exit cli_exit_of(int rc);
 
+#define CLI_LIMITS 4
+
 /** struct cli_args - what the options of all verbs fill */
 struct cli_args {
 	const char *state_dir, *id, *type, *backing, *target, *force_serial, *instance, *host,
-		*accelerator, *listen, *scenario;
-	uint64_t size, memory, hugepages, wait_ns;
-	bool json, help, version, dry_run, force, lose_volatile, keep_backing, no_huge;
+		*accelerator, *listen, *scenario, *store, *clear_method, *ceph_config, *ceph_user,
+		*volume, *clone, *rbd, *transport, *dhchap_key, *dhchap_ctrlr_key, *psk;
+	uint64_t size, memory, hugepages, wait_ns, cluster_size, qos[CLI_LIMITS];
+	bool json, help, version, dry_run, force, lose_volatile, keep_backing, thick, read_only,
+		keep, delete, wipe, no_huge;
 	struct option_strings arguments, bind, paths;
 };
 
@@ -61,7 +65,9 @@ extern const struct cli_verb cli_verbs[];
 /** cli_verb_find() - by name or alias; NULL */
 const struct cli_verb *cli_verb_find(const char *name);
 
-#define CLI_ROWS_MAX 17
+#define CLI_ROWS_MAX 32
+/* rows.c */
+
 /** cli_rows() - the option table of a verb, ending with zeros */
 void cli_rows(const struct cli_verb *verb, struct cli_args *a,
 	      struct option_row rows[static CLI_ROWS_MAX]);

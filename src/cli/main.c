@@ -27,6 +27,7 @@ enum cli_exit cli_exit_of(int rc)
 	case ENOTEMPTY:
 	case EOPNOTSUPP:
 	case EPERM:
+	case ENOSPC:
 		return CLI_EXIT_REFUSED;
 	case ENOENT:
 		return CLI_EXIT_NOT_FOUND;

@@ -188,9 +188,43 @@ void print_install(const json_t *answer)
 	printf("accelerator %s is installed: %s on %s\n", text(a, "id"),
 	       size_text(number(a, "size"), size),
 	       text(a, "backing")[0] ? text(a, "backing") : "memory (its content does not last)");
+	if (text(a, "store")[0])
+		printf("  store       %s, %s, clusters of %s, %zu volumes\n", text(a, "store"),
+		       flag(a, "store_made") ? "made" : "taken over",
+		       size_text(number(a, "cluster_size"), size),
+		       json_array_size(json_object_get(answer, "volumes")));
 	printf("  target      %s (%s)\n", text(a, "target"), text(a, "version"));
 	printf("  supervised  by %s\n", text(answer, "supervisor"));
 	printf("  socket      %s\n  log         %s\n", text(answer, "socket"), text(answer, "log"));
+}
+
+static void print_limits(const json_t *qos)
+{
+	const char *name;
+	json_t *value;
+	bool first = true;
+
+	json_object_foreach ((json_t *)qos, name, value) {
+		if (json_integer_value(value) == 0)
+			continue;
+		printf("%s%s=%" JSON_INTEGER_FORMAT, first ? "  limits     " : ",", name,
+		       json_integer_value(value));
+		first = false;
+	}
+	if (!first)
+		puts(" a second");
+}
+
+static void print_place(const json_t *a)
+{
+	bool keys = text(a, "dhchap_key")[0] || text(a, "psk")[0];
+
+	if (text(a, "socket")[0])
+		printf("  reached    vhost-user-blk, %s\n", text(a, "socket"));
+	else
+		printf("  reached    TCP, %s port %" PRId64 ", only by host %s%s\n",
+		       text(a, "address"), number(a, "port"), text(a, "host"),
+		       keys ? " with its keys" : "");
 }
 
 void print_attach(const json_t *answer)
@@ -198,12 +232,16 @@ void print_attach(const json_t *answer)
 	const json_t *a = json_object_get(answer, "attachment");
 	char size[SIZE_TEXT];
 
-	printf("instance %s is attached to accelerator %s: %s\n", text(a, "instance"),
-	       text(a, "accelerator"), size_text(number(a, "size"), size));
+	printf("instance %s is attached to accelerator %s: %s%s\n", text(a, "instance"),
+	       text(a, "accelerator"), size_text(number(a, "size"), size),
+	       flag(a, "read_only") ? ", read-only" : "");
+	if (text(a, "volume")[0])
+		printf("  volume     %s (%s%s%s)\n", text(a, "volume"), text(a, "source"),
+		       text(a, "origin")[0] ? " of " : "", text(a, "origin"));
 	printf("  subsystem  %s\n  namespace  %" PRId64 ", UUID %s\n  serial     %s\n",
 	       text(a, "nqn"), number(a, "nsid"), text(a, "uuid"), text(a, "serial"));
-	printf("  reached    TCP, %s port %" PRId64 ", only by host %s\n", text(a, "address"),
-	       number(a, "port"), text(a, "host"));
+	print_limits(json_object_get(a, "qos"));
+	print_place(a);
 	printf("  proved     connected as that host and identified it, %.1f ms\n",
 	       (double)number(answer, "proof_ns") / 1e6);
 	printf("connect with:\n  %s\n", text(answer, "command"));
@@ -215,6 +253,9 @@ void print_detach(const json_t *answer)
 
 	printf("instance %s %s detached from accelerator %s\n", text(a, "instance"),
 	       flag(answer, "already") ? "was already" : "is", text(a, "accelerator"));
+	if (text(a, "volume")[0])
+		printf("  volume     %s is %s%s\n", text(a, "volume"),
+		       flag(answer, "wiped") ? "wiped and " : "", text(answer, "volume"));
 }
 
 void print_update(const json_t *answer)
@@ -236,10 +277,20 @@ void print_uninstall(const json_t *answer)
 	       flag(answer, "already") ? "was already" : "is");
 }
 
+static const char *place_text(const json_t *o, char out[static 600])
+{
+	if (text(o, "socket")[0])
+		snprintf(out, 600, "%s", text(o, "socket"));
+	else
+		snprintf(out, 600, "%s port %" PRId64 ", host %s", text(o, "address"),
+			 number(o, "port"), text(o, "host"));
+	return out;
+}
+
 static void print_accelerator_status(const json_t *a)
 {
 	json_t *list = json_object_get(a, "attachments"), *o;
-	char size[SIZE_TEXT];
+	char size[SIZE_TEXT], place[600];
 	size_t i;
 
 	printf("%s: %s, %s on %s, target pid %" PRId64 " (%s)\n", text(a, "id"), text(a, "health"),
@@ -247,8 +298,9 @@ static void print_accelerator_status(const json_t *a)
 	       text(a, "backing")[0] ? text(a, "backing") : "memory", number(a, "target_pid"),
 	       text(a, "running_version")[0] ? text(a, "running_version") : text(a, "version"));
 	json_array_foreach (list, i, o)
-		printf("  instance %s: %s port %" PRId64 ", host %s\n", text(o, "instance"),
-		       text(o, "address"), number(o, "port"), text(o, "host"));
+		printf("  instance %s: %s%s%s\n", text(o, "instance"),
+		       text(o, "volume")[0] ? text(o, "volume") : "whole",
+		       flag(o, "read_only") ? " read-only, " : ", ", place_text(o, place));
 	json_array_foreach (json_object_get(a, "drift"), i, o)
 		printf("  ! %s\n", json_string_value(o));
 }

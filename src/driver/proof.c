@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The proof of a data path: cyborg-spdk-perf as a child, connected as the very host, says what it
- * sees; only when that is what is recorded the verb succeeds.
+ * sees; of a vhost-user device its own front-end. Only when that is what is recorded the verb
+ * succeeds.
  *
  * Threading: as driver.h.
  */
@@ -95,12 +96,12 @@ static int judge(const struct attachment *a, const struct child_result *r, struc
 	return rc;
 }
 
-int proof_run(struct driver *d, const struct attachment *a, struct error *err)
+static int prove_tcp(struct driver *d, const struct attachment *a, struct error *err)
 {
 	char perf[PATH_MAX], path[STATE_NQN_SIZE + 160];
 	char *argv[] = { perf,
 			 (char *)"--identify",
-			 (char *)"--prove",
+			 (char *)(a->read_only ? "--prove-read-only" : "--prove"),
 			 (char *)"--json",
 			 (char *)"--hostnqn",
 			 (char *)a->host,
@@ -120,4 +121,29 @@ int proof_run(struct driver *d, const struct attachment *a, struct error *err)
 	rc = judge(a, &r, err);
 	child_result_fini(&r);
 	return rc;
+}
+
+static int prove_vhost(const struct attachment *a, struct error *err)
+{
+	struct vhost_seen seen;
+	char text[64], recorded[64];
+	int rc = vhost_user_ask(a->socket, &seen, err);
+
+	if (rc < 0)
+		return error_prefix(err, "instance %s: ", a->instance);
+	if (seen.bytes == a->size && (seen.read_only || !a->read_only))
+		return 0;
+	snprintf(text, sizeof(text), "%llu bytes, %s", (unsigned long long)seen.bytes,
+		 seen.read_only ? "read-only" : "read and write");
+	snprintf(recorded, sizeof(recorded), "%llu bytes, %s", (unsigned long long)a->size,
+		 a->read_only ? "read-only" : "read and write");
+	return error_set(err, -EPROTO, "instance %s: its machine sees %s and should see %s",
+			 a->instance, text, recorded);
+}
+
+int proof_run(struct driver *d, const struct attachment *a, struct error *err)
+{
+	if (!strcmp(a->transport, TRANSPORT_VHOST))
+		return prove_vhost(a, err);
+	return prove_tcp(d, a, err);
 }

@@ -5,11 +5,13 @@
  * Threading: as state.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "driver/state_internal.h"
 
@@ -260,9 +262,15 @@ static int find_dir(struct state *s, const char *dir, bool keep, struct error *e
 static int open_database(struct state *s, bool keep, struct error *err)
 {
 	char path[PATH_MAX + 16] = ":memory:";
+	int fd;
 
-	if (keep)
+	if (keep) {
 		snprintf(path, sizeof(path), "%s/state.db", s->dir);
+		/* SQLite would make it readable by others; its own files follow this one's mode. */
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			close(fd);
+	}
 	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
 	    SQLITE_OK)
 		return state_error(s, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * --identify: the controller and its namespaces; --prove reads the first block of each, through an
- * I/O queue pair, so that exit 0 means a working data path.
+ * I/O queue pair, so that exit 0 means a working data path; --prove-read-only also writes it back,
+ * which must be refused.
  *
  * Threading: on reactor 0.
  */
@@ -118,7 +119,8 @@ static void print_text(const struct identify *id, const char *serial, const char
 	for (const struct nvme_ns *ns = nvme_ctrlr_first_ns(id->s->ctrlr); ns; ns = ns->next)
 		print_ns(ns);
 	if (id->proved)
-		printf("LBA 0 of every namespace was read.\n");
+		printf("LBA 0 of every namespace was read%s.\n",
+		       id->s->o->prove_read_only ? ", and none could be written" : "");
 }
 
 static void print(const struct identify *id)
@@ -157,11 +159,43 @@ static void finish(struct identify *id)
 	nvme_qpair_close(id->qp, leave);
 }
 
+static void submit(struct identify *id, uint8_t opcode, void (*done)(struct nvme_request *req))
+{
+	id->req = (struct nvme_request){
+		.iov = &id->iov, .iovcnt = 1, .len = (uint32_t)id->iov.iov_len, .done = done
+	};
+	nvme_cmd_rw(&id->req, opcode, id->ns->nsid, 0, 1);
+	nvme_submit(id->qp, &id->req);
+}
+
+/* What is written is what was read, so that a namespace which takes it is as it was. */
+static void write_done(struct nvme_request *req)
+{
+	struct identify *id = container_of(req, struct identify, req);
+	uint16_t status = nvme_request_status(req);
+	char text[NVME_STATUS_TEXT];
+
+	/* A path that broke refused nothing. */
+	if (status != 0 && (status >> 9 & 7) != NVME_SCT_PATH) {
+		id->ns = id->ns->next;
+		read_next(id);
+		return;
+	}
+	nvme_status_text(status, text, sizeof(text));
+	perf_session_fail(id->s, PERF_EXIT_IO, "namespace %u: writing LBA 0 was not refused: %s",
+			  id->ns->nsid, text);
+	finish(id);
+}
+
 static void read_done(struct nvme_request *req)
 {
 	struct identify *id = container_of(req, struct identify, req);
 	char text[NVME_STATUS_TEXT];
 
+	if (nvme_request_status(req) == 0 && id->s->o->prove_read_only) {
+		submit(id, NVME_IO_WRITE, write_done);
+		return;
+	}
 	if (nvme_request_status(req) == 0) {
 		id->ns = id->ns->next;
 		read_next(id);
@@ -191,11 +225,7 @@ static void read_next(struct identify *id)
 		return;
 	}
 	id->iov = (struct iovec){ .iov_base = id->block, .iov_len = len };
-	id->req = (struct nvme_request){
-		.iov = &id->iov, .iovcnt = 1, .len = len, .done = read_done
-	};
-	nvme_cmd_rw(&id->req, NVME_IO_READ, id->ns->nsid, 0, 1);
-	nvme_submit(id->qp, &id->req);
+	submit(id, NVME_IO_READ, read_done);
 }
 
 static void qpair_ready(struct nvme_qpair *qp, void *user, int result)

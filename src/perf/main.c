@@ -20,6 +20,9 @@ static void begin(void *arg)
 	case PERF_DISCOVER:
 		perf_discover_start(s);
 		break;
+	case PERF_ZERO:
+		perf_zero_start(s);
+		break;
 	default:
 		perf_run_start(s);
 		break;

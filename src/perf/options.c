@@ -33,7 +33,7 @@ struct raw {
 	uint64_t time_ns, count;
 	uint64_t kato_ns, timeout_ns, connect_ns;
 	uint64_t spin_ns;
-	bool identify, discover, has_nqn, has_subnqn_word, mix_given;
+	bool identify, discover, zero, has_nqn, has_subnqn_word, mix_given;
 	const char *cores;
 };
 
@@ -168,15 +168,20 @@ static int settle(struct raw *raw, struct error *err)
 	struct perf_options *o = raw->o;
 	int ret;
 
-	if (raw->identify && raw->discover)
-		return error_set(err, -EINVAL, "--identify and --discover exclude each other");
+	if (raw->identify + raw->discover + raw->zero > 1)
+		return error_set(err, -EINVAL,
+				 "--identify, --discover and --zero exclude each other");
 	if (o->ctrlr.path.addr.len == 0)
 		return error_set(err, -EINVAL,
 				 "no target is named; give --addr ADDRESS:PORT, or -r 'trtype:TCP "
 				 "traddr:... trsvcid:... subnqn:...'");
+	o->prove = o->prove || o->prove_read_only;
 	if (o->prove && !raw->identify)
 		return error_set(err, -EINVAL, "--prove is for --identify");
-	o->mode = raw->identify ? PERF_IDENTIFY : raw->discover ? PERF_DISCOVER : PERF_RUN;
+	o->mode = raw->identify	  ? PERF_IDENTIFY
+		  : raw->discover ? PERF_DISCOVER
+		  : raw->zero	  ? PERF_ZERO
+				  : PERF_RUN;
 	o->reactor.cores = raw->cores;
 	o->reactor.spin_ns = raw->spin_ns;
 	o->ctrlr.kato_ms = (uint32_t)(raw->kato_ns / NS_PER_MSEC);
@@ -222,6 +227,8 @@ static void print_help(const struct option_row *rows)
 {
 	printf("Usage: " PROGRAM " --addr ADDRESS:PORT --nqn NQN [OPTION...]\n"
 	       "       " PROGRAM " --identify [--prove] --addr ADDRESS:PORT --nqn NQN\n"
+	       "       " PROGRAM
+	       " --zero [--offset SIZE] [--length SIZE] --addr ADDRESS:PORT --nqn NQN\n"
 	       "       " PROGRAM " --discover --addr ADDRESS:PORT\n"
 	       "Generate and verify NVMe I/O as a host, or tell what a target has.\n\n");
 	options_help(stdout, rows);
@@ -291,6 +298,12 @@ int perf_options_parse(struct perf_options *o, int argc, char **argv, struct err
 		  &raw.identify, 0, 0, NULL, NULL },
 		{ "prove", 0, OPTION_FLAG, NULL, "With --identify: read LBA 0 of each namespace.",
 		  &o->prove, 0, 0, NULL, NULL },
+		{ "prove-read-only", 0, OPTION_FLAG, NULL,
+		  "With --identify: write that LBA 0 back, which must be refused.",
+		  &o->prove_read_only, 0, 0, NULL, NULL },
+		{ "zero", 0, OPTION_FLAG, NULL,
+		  "Make the region read as zeroes; what does already is not written.", &raw.zero, 0,
+		  0, NULL, NULL },
 		{ "discover", 0, OPTION_FLAG, NULL, "Tell the target's discovery log.",
 		  &raw.discover, 0, 0, NULL, NULL },
 		{ "keep-alive", 0, OPTION_SECONDS, "TIME", "Keep-alive timeout, 0 for none (10 s).",

@@ -31,6 +31,7 @@ enum perf_mode {
 	PERF_RUN,
 	PERF_IDENTIFY,
 	PERF_DISCOVER,
+	PERF_ZERO,
 };
 
 /**
@@ -62,7 +63,7 @@ struct perf_options {
 	uint64_t seed;
 	bool verify, persistent, verify_only;
 	bool one_pass; /* each unit once, in order */
-	bool json, quiet, prove;
+	bool json, quiet, prove, prove_read_only;
 };
 
 /** perf_options_parse() - 0; 1: done already (help, version); -EINVAL with @err */
@@ -99,6 +100,7 @@ void perf_run_start(struct perf_session *s);
 void perf_block_signals(sigset_t *set);
 void perf_identify_start(struct perf_session *s);
 void perf_discover_start(struct perf_session *s);
+void perf_zero_start(struct perf_session *s);
 
 /* --- workers (worker.c) ----------------------------------------------------------------------- */
 

@@ -109,6 +109,28 @@ def test_prove_without_namespace(target, perf):
     assert "no namespace" in perf.refused("--identify", "--prove", code=4)
 
 
+def test_prove_read_only_of_what_can_be_written(perf):
+    perf.run("-w", "write", "-n", "8")
+    assert "was not refused" in perf.refused("--identify", "--prove-read-only", code=4)
+    perf.run("--identify", "--prove")
+
+
+def test_zero(perf):
+    perf.run("-w", "write", "-o", "64K", "--verify-pattern", "persistent", "--length", "4M")
+    assert perf.json("--zero", "--offset", "1M", "--length", "2M") == {
+        "bytes": 2 * MIB, "written": 2 * MIB}
+    for offset in ("0", "3M"):
+        perf.run("--verify-only", "-o", "64K", "--offset", offset, "--length", "1M")
+    perf.run("--verify-only", "-o", "64K", "--offset", "1M", "--length", "64K", code=5)
+    assert perf.json("--zero") == {"bytes": 16 * MIB, "written": 2 * MIB}
+    assert perf.json("--zero") == {"bytes": 16 * MIB, "written": 0}
+
+
+def test_zero_outside_the_namespace(perf):
+    assert "32768 blocks" in perf.refused("--zero", "--length", "17M", code=2)
+    assert "no whole blocks" in perf.refused("--zero", "--offset", "100", code=2)
+
+
 def test_discover(perf):
     records = perf.json("--discover", nqn=None)["records"]
     record, = [r for r in records if r["subnqn"] == NQN]
