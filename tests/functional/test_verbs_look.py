@@ -174,8 +174,8 @@ def test_no_home(cli):
 def test_dry_run_makes_nothing(cli, program):
     program("cyborg-spdk-tgt")
     answer = cli("install", "a", "--memory", "16M", "--dry-run")
-    assert [s["name"] for s in answer["steps"]] == ["backing", "record", "start", "configure",
-                                                   "store", "check"]
+    assert [s["name"] for s in answer["steps"]] == ["backing", "record", "environment", "start",
+                                                   "configure", "store", "check"]
     assert not cli.state.exists()
 
 
