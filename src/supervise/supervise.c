@@ -241,6 +241,7 @@ static int target_ended(struct supervisor *s, int status, struct error *err)
 	drain_output(s);
 	describe_end(status, how, sizeof(how));
 	note(s, "target %d %s", s->target, how);
+	leftovers_remove(s->target);
 	s->target = 0;
 	pidfile_write(s->pidfile, getpid(), 0);
 	if (s->leaving)
@@ -427,6 +428,7 @@ static int open_files(struct supervisor *s, struct error *err)
 	if (rc < 0)
 		return rc;
 	s->pidfile = rc;
+	leftovers_direct(s->o->pidfile);
 	if (s->o->log) {
 		rc = logfile_open(&s->log, s->o->log, s->o->log_size, (unsigned int)s->o->log_keep,
 				  err);

@@ -63,4 +63,13 @@ int pidfile_take(const char *path, struct error *err);
 /** pidfile_write() - the pids of supervisor and target (0: none now) */
 void pidfile_write(int fd, pid_t supervisor, pid_t target);
 
+/* leftovers.c */
+
+/** leftovers_direct() - targets keep their runtime files beside the pidfile, where nothing else
+ * says
+ */
+void leftovers_direct(const char *pidfile);
+/** leftovers_remove() - what the target @pid, which has ended, left on the node */
+void leftovers_remove(pid_t pid);
+
 #endif

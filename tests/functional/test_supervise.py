@@ -170,3 +170,20 @@ def test_usage_errors(supervised, words, text):
     failed = supervised.run(*words)
     assert failed.returncode == 2
     assert text in failed.stderr
+
+
+def test_leaves_nothing_of_a_target_that_was_killed(supervised):
+    """What an SPDK names by its pid, where DPDK makes its folder."""
+    script = ('touch /dev/shm/made_up_trace.pid$$; mkdir -p "$RUNTIME_DIRECTORY/dpdk/spdk_pid$$"; '
+              'touch "$RUNTIME_DIRECTORY/dpdk/spdk_pid$$/config"; exec sleep 1000')
+    assert supervised.run("--backoff-min", "10ms", "--", "sh", "-c", script).returncode == 0
+    _, first = supervised.pids()
+    trace, folder = f"/dev/shm/made_up_trace.pid{first}", supervised.dir / "dpdk"
+    wait_until(lambda: (folder / f"spdk_pid{first}" / "config").exists(), "the target's files")
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: supervised.pids()[1] not in (0, first), "the next start")
+    assert not os.path.exists(trace) and not (folder / f"spdk_pid{first}").exists()
+    _, second = supervised.pids()
+    wait_until((folder / f"spdk_pid{second}" / "config").exists, "the target's files")
+    supervised.stop()
+    assert not folder.exists() and not os.path.exists(f"/dev/shm/made_up_trace.pid{second}")
