@@ -31,7 +31,7 @@ int attach_plan(struct verb_run *v, const json_t *request, struct error *err);
 /* attach_names.c */
 
 /** names_make() - NQN and namespace, which follow from node and instance */
-void names_make(struct driver *d, struct attachment *a);
+void names_make(struct driver *d, const struct accelerator *acc, struct attachment *a);
 /** names_uuid() - a version 5 UUID below this node's, as text */
 void names_uuid(struct driver *d, const char *kind, const char *name,
 		char text[static UUID_TEXT_SIZE]);

@@ -14,9 +14,11 @@
 #include <unistd.h>
 
 #include "driver/attach.h"
+#include "driver/dialect.h"
 
 #define MODEL	   "cyborg-spdk"
-#define PORT_FIRST 4420 /* NVMe-oF's own (IANA) */
+#define MODEL_1901 "SPDK bdev Controller" /* the only one that SPDK had before 19.04 */
+#define PORT_FIRST 4420			  /* NVMe-oF's own (IANA) */
 #define PORT_LAST  5443
 #define NSID	   1
 
@@ -33,13 +35,14 @@ void names_uuid(struct driver *d, const char *kind, const char *name,
 }
 
 /* The same call gives the same names again. */
-void names_make(struct driver *d, struct attachment *a)
+void names_make(struct driver *d, const struct accelerator *acc, struct attachment *a)
 {
+	unsigned int release = dialect_release(acc->version);
 	char text[UUID_TEXT_SIZE];
 
 	names_uuid(d, "instance", a->instance, text);
 	snprintf(a->nqn, sizeof(a->nqn), "nqn.2014-08.org.nvmexpress:uuid:%s", text);
-	snprintf(a->model, sizeof(a->model), MODEL);
+	snprintf(a->model, sizeof(a->model), "%s", release && release < 1904 ? MODEL_1901 : MODEL);
 	a->nsid = NSID;
 }
 

@@ -258,7 +258,7 @@ static int plan_new(struct verb_run *v, const struct wish *w, struct accelerator
 		return rc;
 	*a = w->want;
 	snprintf(a->accelerator, sizeof(a->accelerator), "%s", acc->id);
-	names_make(v->d, a);
+	names_make(v->d, acc, a);
 	rc = plan_source(v->d, acc, w, a, err);
 	return rc == 0 ? plan_place(v, w, a, err) : rc;
 }

@@ -249,11 +249,12 @@ static void on_timeout(void *arg)
 	client_end_call(c, call, &answer);
 }
 
-/* What is refused here ends from the loop too, never inside client_call(). */
-static void on_refused(void *arg)
+static void on_settled(void *arg)
 {
 	struct call *call = arg;
-	struct client_answer answer = { .status = call->status, .message = call->message };
+	struct client_answer answer = { .status = call->status,
+					.message = call->message,
+					.result = call->result };
 
 	call->timer = NULL;
 	client_end_call(call->client, call, &answer);
@@ -280,20 +281,24 @@ static void call_append(struct client *c, struct call *call)
 	c->calls_end = &call->next;
 }
 
-int client_refuse(struct client *c, int status, const char *message, client_done_fn done, void *arg)
+int client_settle(struct client *c, int status, const char *message, json_t *result,
+		  client_done_fn done, void *arg)
 {
 	struct call *call = call_create(c, "", done, arg);
 
-	if (!call)
-		return -ENOMEM;
-	call->status = status;
-	call->message = strdup(message);
-	call->timer = call->message ? loop_timer(c->loop, 0, on_refused, call) : NULL;
-	if (!call->timer) {
-		free(call->message);
+	if (call) {
+		call->status = status;
+		call->message = strdup(message);
+		call->timer = call->message ? loop_timer(c->loop, 0, on_settled, call) : NULL;
+	}
+	if (!call || !call->timer) {
+		if (call)
+			free(call->message);
 		free(call);
+		json_decref(result);
 		return -ENOMEM;
 	}
+	call->result = result;
 	call_append(c, call);
 	return 0;
 }
@@ -306,8 +311,8 @@ int client_send(struct client *c, const char *method, const char *name, json_t *
 
 	if (c->fd < 0) {
 		json_decref(params);
-		return client_refuse(c, -ECONNRESET, "the connection to the target is broken", done,
-				     arg);
+		return client_settle(c, -ECONNRESET, "the connection to the target is broken", NULL,
+				     done, arg);
 	}
 	call = call_create(c, method, done, arg);
 	if (call) {

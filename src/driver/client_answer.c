@@ -28,6 +28,7 @@ static void call_finish(struct client *c, struct call *call, const struct client
 {
 	loop_timer_cancel(c->loop, call->timer);
 	call->done(call->arg, answer);
+	json_decref(call->result);
 	free(call->message);
 	free(call);
 }

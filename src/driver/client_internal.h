@@ -20,7 +20,7 @@ struct json_reader;
 /**
  * struct call - a request in flight
  * @method: as of 26.05, for its answer
- * @status, @message: how it ends without being sent; @message is given back with it
+ * @status, @message, @result: how a call ends that is not sent; given back with it
  */
 struct call {
 	struct client *client;
@@ -30,6 +30,7 @@ struct call {
 	struct loop_timer *timer;
 	int status;
 	char *message;
+	json_t *result;
 	struct call *next;
 	char method[];
 };
@@ -64,9 +65,9 @@ struct client {
 /** client_send() - client_call() with the name and the parameters as they go over the wire */
 int client_send(struct client *c, const char *method, const char *name, json_t *params,
 		uint64_t timeout_ns, client_done_fn done, void *arg);
-/** client_refuse() - a call that ends by itself, later; 0 or -ENOMEM */
-int client_refuse(struct client *c, int status, const char *message, client_done_fn done,
-		  void *arg);
+/** client_settle() - a call that ends from the loop without being sent; @result: stolen */
+int client_settle(struct client *c, int status, const char *message, json_t *result,
+		  client_done_fn done, void *arg);
 /** client_abort() - close the connection; all calls in flight end with @status */
 void client_abort(struct client *c, int status, const char *text);
 /** client_reopen() - connect again after the connection broke; 0 or as client_connect() */

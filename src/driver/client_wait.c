@@ -28,14 +28,15 @@ int client_call(struct client *c, const char *method, json_t *params, uint64_t t
 {
 	struct error err = ERROR_INIT;
 	const char *name = method;
+	json_t *own = c->learnt ? dialect_own_answer(&c->dialect, method) : NULL;
 	int rc = 0;
 
-	if (c->learnt)
+	if (c->learnt && !own)
 		rc = dialect_request(&c->dialect, method, params, &name, &err);
-	if (rc == 0)
+	if (rc == 0 && !own)
 		return client_send(c, method, name, params, timeout_ns, done, arg);
 	json_decref(params);
-	return client_refuse(c, rc, err.text, done, arg);
+	return client_settle(c, rc, err.text, own, done, arg);
 }
 
 /**

@@ -155,12 +155,17 @@ static bool say_it(struct client *c, json_t *entry, const char *method)
 	return true;
 }
 
-/* Return: false when the target has no way to do it. */
-static bool translate_entry(struct client *c, json_t *entry)
+/*
+ * @method: its name today. Tuning that was saved under an older name is of an implementation that
+ * is long gone, and so are its parameters.
+ *
+ * Return: false when the target has no way to do it.
+ */
+static bool translate_entry(struct client *c, json_t *entry, const char *method, bool is_renamed)
 {
-	const char *method = json_string_value(json_object_get(entry, "method")), *other;
+	const char *other;
 
-	if (!method)
+	if (!method || (is_renamed && is_option(method)))
 		return false;
 	if (client_has(c, method))
 		return say_it(c, entry, method);
@@ -183,9 +188,10 @@ static void translate_subsystem(struct client *c, json_t *entries, char *lacking
 {
 	for (size_t i = json_array_size(entries); i > 0; i--) {
 		json_t *entry = json_array_get(entries, i - 1);
-		const char *method = json_string_value(json_object_get(entry, "method"));
+		const char *saved = json_string_value(json_object_get(entry, "method"));
+		const char *method = saved ? dialect_today(saved) : NULL;
 
-		if (translate_entry(c, entry))
+		if (translate_entry(c, entry, method, method != saved))
 			continue;
 		if (method && !is_option(method))
 			note_lacking(lacking, size, method);

@@ -29,6 +29,17 @@ const char *const *dialect_old_names(const char *method)
 	return m ? m->older : none;
 }
 
+const char *dialect_today(const char *name)
+{
+	for (const struct dialect_method *m = dialect_methods; m->name; m++) {
+		for (const char *const *old = m->older; *old; old++) {
+			if (!strcmp(*old, name))
+				return m->name;
+		}
+	}
+	return name;
+}
+
 bool dialect_is_read(const char *method)
 {
 	const struct dialect_method *m = method_find(method);
@@ -42,11 +53,13 @@ static bool has_name(const struct dialect *d, const char *name)
 }
 
 /* The first numbers with a dot between: "SPDK v22.01.1-pre git sha1 ..." */
-static unsigned int release_of_text(const char *text)
+unsigned int dialect_release(const char *version)
 {
 	unsigned int year, month;
 
-	for (const char *c = text; *c; c++) {
+	if (strstr(version, "cyborg-spdk"))
+		return DIALECT_NEWEST;
+	for (const char *c = version; *c; c++) {
 		if (*c < '0' || *c > '9')
 			continue;
 		if (sscanf(c, "%2u.%2u", &year, &month) == 2)
@@ -73,12 +86,10 @@ static void learn_version(struct dialect *d, const json_t *version)
 {
 	const char *text = json_string_value(json_object_get(version, "version"));
 
-	d->release = text ? release_of_text(text) : 0;
+	d->release = text ? dialect_release(text) : 0;
 	d->is_engine = text && strstr(text, "cyborg-spdk");
 	if (text)
 		snprintf(d->version, sizeof(d->version), "%s", text);
-	if (d->is_engine)
-		d->release = DIALECT_NEWEST;
 	if (d->release)
 		return;
 	d->release = release_of_methods(d);
@@ -201,6 +212,13 @@ int dialect_request(const struct dialect *d, const char *method, json_t *params,
 	if (!*name)
 		*name = method; /* its own refusal says it best */
 	return params ? apply_tables(d, method, params, err) : 0;
+}
+
+json_t *dialect_own_answer(const struct dialect *d, const char *method)
+{
+	if (strcmp(method, "spdk_get_version") != 0 || dialect_name(d, method))
+		return NULL;
+	return json_pack("{s:s}", "version", d->version);
 }
 
 /* Before 20.01 the rate of ticks was the list's first element. */

@@ -37,6 +37,9 @@ struct dialect {
 	char version[DIALECT_VERSION_SIZE];
 };
 
+/** dialect_release() - the release that a version's words name; 0 when they name none */
+unsigned int dialect_release(const char *version);
+
 /**
  * dialect_learn() - from the answers of rpc_get_methods and of spdk_get_version
  * @version: NULL when it has no such method
@@ -66,6 +69,15 @@ int dialect_request(const struct dialect *d, const char *method, json_t *params,
 		    struct error *err);
 
 /**
+ * dialect_own_answer() - what a target that lacks @method would answer, when that is known here
+ *
+ * So it is with spdk_get_version before 19.04.
+ *
+ * Return: new reference; NULL when the target has to be asked.
+ */
+json_t *dialect_own_answer(const struct dialect *d, const char *method);
+
+/**
  * dialect_answer() - an answer in the form of today
  * @result: changed in place, or replaced
  *
@@ -73,6 +85,8 @@ int dialect_request(const struct dialect *d, const char *method, json_t *params,
  */
 int dialect_answer(const char *method, json_t **result, struct error *err);
 
+/** dialect_today() - the name of 26.05 for an older one; @name itself when it is none */
+const char *dialect_today(const char *name);
 /** dialect_old_names() - older names of a method, newest first, ends with NULL */
 const char *const *dialect_old_names(const char *method);
 

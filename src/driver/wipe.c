@@ -27,7 +27,6 @@ static int plan_export(struct driver *d, const struct attachment *a, struct atta
 	memset(&out->qos, 0, sizeof(out->qos));
 	out->dhchap_key[0] = out->dhchap_ctrlr_key[0] = out->psk[0] = '\0';
 	snprintf(out->transport, sizeof(out->transport), TRANSPORT_TCP);
-	names_make(d, out);
 	names_uuid(d, "wipe", a->instance, text);
 	snprintf(out->nqn, sizeof(out->nqn), "nqn.2014-08.org.nvmexpress:uuid:%s", text);
 	names_uuid(d, "wiper", a->instance, text);

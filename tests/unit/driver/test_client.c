@@ -648,6 +648,7 @@ static void answer_old(int fd)
 static void test_old_names_are_learnt(void **state)
 {
 	struct error err = ERROR_INIT;
+	json_t *result;
 
 	(void)state;
 	start(answer_old);
@@ -656,6 +657,10 @@ static void test_old_names_are_learnt(void **state)
 	assert_true(client_has(peer.client, "bdev_get_bdevs"));
 	assert_false(client_has(peer.client, "bdev_uring_create"));
 	assert_int_equal(client_dialect(peer.client)->release, 1804);
+	assert_int_equal(client_wait(peer.client, "spdk_get_version", NULL, &result, &err), 0);
+	assert_string_equal(json_string_value(json_object_get(result, "version")),
+			    "SPDK v18.04, by its methods");
+	json_decref(result);
 	assert_int_equal(client_wait(peer.client, "keyring_get_keys", NULL, NULL, &err), -ENOSYS);
 	assert_non_null(strstr(err.text, "SPDK v18.04"));
 	assert_non_null(strstr(err.text, "came with 24.05"));

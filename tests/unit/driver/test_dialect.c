@@ -87,6 +87,15 @@ static void test_names(void **state)
 	dialect_fini(&d);
 }
 
+static void test_old_names_lead_to_those_of_today(void **state)
+{
+	(void)state;
+	assert_string_equal(dialect_today("construct_aio_bdev"), "bdev_aio_create");
+	assert_string_equal(dialect_today("set_nvmf_target_config"), "nvmf_set_config");
+	assert_string_equal(dialect_today("bdev_aio_create"), "bdev_aio_create");
+	assert_string_equal(dialect_today("unheard_of"), "unheard_of");
+}
+
 static void test_what_only_reads(void **state)
 {
 	(void)state;
@@ -215,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_release_is_told_by_version_or_by_methods),
 		cmocka_unit_test(test_methods_that_are_no_array_are_refused),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_old_names_lead_to_those_of_today),
 		cmocka_unit_test(test_what_only_reads),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_parameters_can_be_asked_for),

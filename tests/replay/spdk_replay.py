@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for an older SPDK target: that release's method names, parameters and answers in front,
+strictly held, and the embedded engine behind, which does the work. It says so in its version and log.
+
+usage: spdk_replay.py --release YY.MM --engine PROGRAM [--schema FILE] -r SOCKET [-c CONFIG] [more]
+
+What it does not know goes to the engine's command line. Requests that are there together are carried
+out in order and answered in the opposite order, as any target may.
+
+Threading: a thread a connection; each has its own connection to the engine.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from releases import Refusal, Release
+
+PATIENCE = 30.0
+PR_SET_PDEATHSIG = 1
+
+
+class Connection:
+    """JSON texts one after another over a UNIX socket."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.text = ""
+
+    def send(self, value):
+        self.sock.sendall(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+
+    def texts(self):
+        """All whole texts that are there, at least one; none when the peer closed."""
+        while True:
+            found = []
+            while self.text:
+                try:
+                    value, end = json.JSONDecoder().raw_decode(self.text)
+                except ValueError:
+                    break
+                found.append(value)
+                self.text = self.text[end:].lstrip()
+            if found:
+                return found
+            data = self.sock.recv(1 << 20)
+            if not data:
+                return []
+            self.text = (self.text + data.decode()).lstrip()
+
+
+class Engine:
+    """One connection to the engine."""
+
+    def __init__(self, path):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(path)
+        self.connection = Connection(sock)
+
+    def call(self, method, params):
+        request = {"jsonrpc": "2.0", "id": 1, "method": method}
+        if params is not None:
+            request["params"] = params
+        self.connection.send(request)
+        answers = self.connection.texts()
+        if not answers:
+            raise Refusal(-32603, "the engine behind died")
+        if "error" in answers[0]:
+            raise Refusal(answers[0]["error"]["code"], answers[0]["error"]["message"])
+        return answers[0]["result"]
+
+
+class Session:
+    """What one client asks."""
+
+    def __init__(self, release, engine):
+        self.release, self.engine = release, engine
+
+    def carry_out(self, method, params):
+        todays = self.release.check(method, params)
+        if todays[0] == "rpc_get_methods":
+            return sorted(self.release.methods)
+        if todays[0] == "spdk_get_version":
+            year, month = map(int, self.release.name.split("."))
+            return {"version": version(self.release), "fields": {
+                "major": year, "minor": month, "patch": 0, "suffix": ""}}
+        for today in todays[:-1]:
+            try:
+                return self.ask(today, params)
+            except Refusal:
+                pass
+        return self.ask(todays[-1], params)
+
+    def ask(self, today, params):
+        result = self.engine.call(today, self.release.to_today(today, params))
+        return self.release.answer(today, result)
+
+    def answer(self, request):
+        try:
+            result = self.carry_out(request["method"], request.get("params"))
+            return {"jsonrpc": "2.0", "id": request["id"], "result": result}
+        except Refusal as refusal:
+            print(f"refused {json.dumps(request)}: {refusal.message}", flush=True)
+            return {"jsonrpc": "2.0", "id": request["id"],
+                    "error": {"code": refusal.code, "message": refusal.message}}
+
+
+def version(release):
+    return f"SPDK v{release.name} (a replay: its names and rules, the embedded engine behind)"
+
+
+def serve(sock, release, engine_path):
+    connection = Connection(sock)
+    session = Session(release, Engine(engine_path))
+    try:
+        while requests := connection.texts():
+            for answer in reversed([session.answer(request) for request in requests]):
+                connection.send(answer)
+    except OSError:
+        pass
+    sock.close()
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def start_engine(program, path, words):
+    process = subprocess.Popen([program, "-r", path, *words], preexec_fn=die_with_parent)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            return process, Engine(path)
+        except OSError:
+            time.sleep(0.005)
+    sys.exit(f"{program} did not come up")
+
+
+def replay_config(session, path):
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    for subsystem in config["subsystems"]:
+        for call in subsystem["config"] or []:
+            session.carry_out(call["method"], call.get("params"))
+
+
+def listen(path):
+    if os.path.exists(path):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    return listener
+
+
+def arguments():
+    p = argparse.ArgumentParser(description="Stand in for an older SPDK target.", allow_abbrev=False,
+                                epilog="Handed on to the engine: --no-huge, --no-pci and any other.")
+    p.add_argument("--release", required=True)
+    p.add_argument("--engine", required=True)
+    p.add_argument("--schema", help="SPDK's own schema, which the newest release needs")
+    p.add_argument("--version", action="store_true")
+    p.add_argument("-r", dest="sock")
+    p.add_argument("-c", dest="config")
+    return p.parse_known_args()
+
+
+def main():
+    args, words = arguments()
+    schema = None
+    if args.schema:
+        with open(args.schema, encoding="utf-8") as file:
+            schema = file.read()
+    release = Release(args.release, schema)
+    print(version(release), flush=True)
+    if args.version:
+        return
+    engine_path = args.sock + ".e"
+    engine, connection = start_engine(args.engine, engine_path, words)
+
+    def leave(*_):
+        engine.terminate()
+        engine.wait(PATIENCE)
+        os.unlink(args.sock)
+        os._exit(0)
+
+    release.keep(connection.call("rpc_get_methods", None))
+    if args.config:
+        replay_config(Session(release, connection), args.config)
+    listener = listen(args.sock)
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    while True:
+        sock, _ = listener.accept()
+        threading.Thread(target=serve, args=(sock, release, engine_path), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()
