@@ -191,14 +191,15 @@ static int adopt(const struct probe_device *dev, const struct store_found *f, st
 int store_adopt(struct driver *d, const struct probe_device *dev, const char *force,
 		struct accelerator *a, struct error *err)
 {
+	struct error why = ERROR_INIT;
 	struct store_found found;
 	int rc;
 
 	if (force)
 		return -ENOENT;
-	rc = store_inspect(d, dev->path, &found, err);
+	rc = store_inspect(d, dev->path, &found, &why);
 	if (rc < 0)
-		return error_set(err, -ENOTEMPTY, "%.380s; to lose it, add --force %s", err->text,
+		return error_set(err, -ENOTEMPTY, "%.380s; to lose it, add --force %s", why.text,
 				 dev->serial);
 	rc = adopt(dev, &found, a, err);
 	json_decref(found.volumes);
