@@ -266,12 +266,18 @@ static void undo_merge(struct handover *h, bool pages)
 		blob_cluster_untake(h->s->store, h->taken.at[i]);
 }
 
-/* Fresh extent pages, durable; those that are taken over by reference have theirs. */
+/* New clusters and fresh extent pages, durable; those that are taken over by reference have theirs.
+ */
 static int write_merged(struct handover *h, struct error *err)
 {
 	struct blob *c = h->c;
 	int rc = 0;
 
+	if (!c->table && h->taken.count > 0)
+		rc = md_flush(c->store);
+	if (rc < 0)
+		return error_set(err, rc, "blob 0x%" PRIx64 ": new clusters: %s", c->id,
+				 error_errno_text(rc));
 	if (!c->table)
 		return 0;
 	rc = blob_leaves_take_pages(c->store, h->map, blob_map(c), err);

@@ -118,9 +118,12 @@ static int write(struct change *ch, struct error *err)
 		return rc;
 	if (b->table)
 		rc = blob_leaves_write(b, ch->map, ch->old);
+	else if (ch->taken.count > 0)
+		/* Runs stand in the root page: no extent page's flush covers the zeroing. */
+		rc = md_flush(b->store);
 	if (rc < 0)
-		return error_set(err, rc, "blob 0x%" PRIx64 ": extent pages: %s", b->id,
-				 error_errno_text(rc));
+		return error_set(err, rc, "blob 0x%" PRIx64 ": new clusters or extent pages: %s",
+				 b->id, error_errno_text(rc));
 	rc = blob_state_begin(&st, b);
 	if (rc < 0)
 		return error_set(err, rc, "blob 0x%" PRIx64 ": no memory", b->id);

@@ -23,7 +23,8 @@ struct cut;
  * struct cut_image - an image, as it is on the disk when it is looked at
  * @at: events before this one had happened
  * @torn: metadata pages of the device that are neither one version nor another (mode 2)
- * @before, @behind: what those hold without and with all writes; NULL: not known
+ * @before, @behind: what those hold without and with all writes
+ * @outer: the image whose load was cut again; NULL
  */
 struct cut_image {
 	const struct cut *cut;
@@ -31,6 +32,7 @@ struct cut_image {
 	uint32_t torn_count;
 	uint64_t torn[CUT_TORN_MAX];
 	const uint8_t *before, *behind;
+	const struct cut_image *outer;
 };
 
 /**

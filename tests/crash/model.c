@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blob/format.h"
 #include "kit.h"
 
 /* Arrays that grow: room is the next power of two. */
@@ -28,6 +29,7 @@ struct model *model_create(uint32_t blocks_per_cluster, uint64_t clusters)
 	m->states[m->state_count++] = kit_alloc(sizeof(struct state));
 	m->states[0]->by = "nothing";
 	m->states[0]->clusters = clusters;
+	m->states[0]->super = BLOB_ID_NONE;
 	return m;
 }
 
@@ -60,6 +62,7 @@ struct state *model_step(struct model *m, const char *by, uint32_t begin)
 
 	*st = *model_now(m);
 	st->by = by;
+	st->anew = false;
 	st->begin = begin;
 	st->end = NEVER;
 	m->states = grow(m->states, m->state_count, sizeof(*m->states));

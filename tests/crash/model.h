@@ -46,21 +46,28 @@ struct content {
 /**
  * struct volume
  * @parent: -1: none
+ * @external: what it has not written itself is the external snapshot's
  * @label: value of its xattr; @padded: with so many more that it takes several pages
  */
 struct volume {
-	bool there, thin, read_only, padded;
+	bool there, thin, read_only, padded, external;
 	int parent;
 	uint32_t label;
 	uint64_t id, clusters;
 	struct content *content;
 };
 
-/** struct state - volumes behind a change of metadata that ran from @begin to @end */
+/**
+ * struct state - volumes behind a change of metadata that ran from @begin to @end
+ * @none: there is no store; @anew: until @end there may be none
+ * @clusters: of the store, in all
+ * @super: its root blob
+ */
 struct state {
 	const char *by;
 	uint32_t begin, end;
-	uint64_t clusters; /* of the store, in all */
+	bool none, anew;
+	uint64_t clusters, super;
 	uint32_t count;
 	struct volume volume[MODEL_VOLUMES];
 };

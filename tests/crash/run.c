@@ -6,9 +6,13 @@
  */
 #include "run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "blob/internal.h"
+#include "external.h"
 
 struct run_io {
 	struct run_io *next;
@@ -64,23 +68,15 @@ static void options(struct blob_store_options *opts)
 	opts->cluster_size = CLUSTER;
 	opts->md_pages = STORE_MD_PAGES;
 	opts->clear = BLOB_CLEAR_NONE;
+	opts->esnap = external_ops();
 }
 
-void run_begin(struct run *r, uint64_t seed, bool unmap_zeroes)
+static void make_store(struct run *r)
 {
-	uint64_t bytes = (uint64_t)STORE_CLUSTERS * CLUSTER;
 	struct error err = ERROR_INIT;
 	struct blob_store_options opts;
 	struct blob_store_info info;
 
-	*r = (struct run){ .random.state = seed, .late.state = ~seed };
-	r->unmap_zeroes = unmap_zeroes;
-	r->record = record_create();
-	r->disk = disk_create("recorded", bytes, (uint64_t)STORE_CLUSTERS_MAX * CLUSTER,
-			      unmap_zeroes);
-	disk_record(r->disk, r->record, &r->late);
-	r->desc = kit_open("recorded");
-	kit_glass_open(BLOCK);
 	options(&opts);
 	kit_must(blob_store_init(r->desc, &opts, &r->store, &err), &err);
 	kit_attach(r->store);
@@ -88,6 +84,44 @@ void run_begin(struct run *r, uint64_t seed, bool unmap_zeroes)
 	if (info.total_clusters - info.data_clusters !=
 	    (STORE_MD_BLOCKS + CLUSTER_BLOCKS - 1) / CLUSTER_BLOCKS)
 		kit_die("the layout is not the one that is cut by");
+}
+
+static void load_store(struct run *r, bool grow)
+{
+	struct blob_store_options opts;
+	struct error err = ERROR_INIT;
+
+	options(&opts);
+	opts.grow = grow;
+	kit_must(blob_store_load(r->desc, &opts, &r->store, &err), &err);
+	kit_attach(r->store);
+}
+
+static void unload_store(struct run *r)
+{
+	struct error err = ERROR_INIT;
+
+	if (r->store == NULL)
+		return;
+	kit_detach();
+	kit_must(blob_store_unload(r->store, &err), &err);
+	r->store = NULL;
+}
+
+void run_begin(struct run *r, uint64_t seed, bool unmap_zeroes)
+{
+	uint64_t bytes = (uint64_t)STORE_CLUSTERS * CLUSTER;
+
+	*r = (struct run){ .random.state = seed, .late.state = ~seed };
+	r->unmap_zeroes = unmap_zeroes;
+	r->record = record_create();
+	r->external = external_create();
+	r->disk = disk_create("recorded", bytes, (uint64_t)STORE_CLUSTERS_MAX * CLUSTER,
+			      unmap_zeroes);
+	disk_record(r->disk, r->record, &r->late);
+	r->desc = kit_open("recorded");
+	kit_glass_open(BLOCK);
+	make_store(r);
 	r->model = model_create(CLUSTER_BLOCKS, STORE_CLUSTERS);
 }
 
@@ -114,7 +148,6 @@ static void close_all(struct run *r)
 			blob_close(r->open[v]);
 		r->open[v] = NULL;
 	}
-	kit_detach();
 }
 
 void run_start(struct run *r)
@@ -129,14 +162,13 @@ void run_start(struct run *r)
 
 void run_end(struct run *r)
 {
-	struct error err = ERROR_INIT;
-
 	close_all(r);
 	disk_record(r->disk, NULL, NULL);
-	kit_must(blob_store_unload(r->store, &err), &err);
+	unload_store(r);
 	kit_glass_close();
 	bdev_close(r->desc);
 	disk_delete(r->disk);
+	disk_delete(r->external);
 	model_finish(r->model);
 	for (int v = 0; v < MODEL_VOLUMES; v++)
 		free(r->own[v]);
@@ -186,6 +218,19 @@ static int add_volume(struct run *r, struct state *st, struct volume vol)
 	return v;
 }
 
+/* As if written, durably, before everything else. */
+static struct content *external_content(struct run *r, uint64_t blocks)
+{
+	struct content *c = model_content(r->model, blocks);
+	uint64_t has = EXTERNAL_CLUSTERS * CLUSTER_BLOCKS;
+	struct change *ch =
+		model_change(r->model, c, 0, blocks < has ? blocks : has, EXTERNAL_VALUE, false, 0);
+
+	ch->end = 0;
+	ch->fua = true;
+	return c;
+}
+
 int run_create(struct run *r, uint64_t clusters, unsigned int flags, enum blob_clear clear)
 {
 	static const uint8_t pad[3900];
@@ -200,9 +245,25 @@ int run_create(struct run *r, uint64_t clusters, unsigned int flags, enum blob_c
 	vol.thin = opts.thin = (flags & CREATE_THIN) != 0;
 	vol.padded = (flags & CREATE_PADDED) != 0;
 	opts.xattr_count = vol.padded ? 3 : 1;
-	kit_must(blob_create(r->store, &opts, &vol.id, &err), &err);
 	vol.content = model_content(r->model, clusters * CLUSTER_BLOCKS);
+	if ((flags & CREATE_EXTERNAL) != 0) {
+		opts.esnap_id = EXTERNAL_NAME;
+		opts.esnap_id_len = sizeof(EXTERNAL_NAME);
+		vol.thin = vol.external = true;
+		vol.content = external_content(r, clusters * CLUSTER_BLOCKS);
+	}
+	kit_must(blob_create(r->store, &opts, &vol.id, &err), &err);
 	return add_volume(r, st, vol);
+}
+
+/* Nothing makes such volumes any more: one without an extent page can be either. */
+int run_create_runs(struct run *r, uint64_t clusters)
+{
+	int v = run_create(r, clusters, CREATE_THIN, BLOB_CLEAR_DEFAULT);
+
+	r->open[v]->table = false;
+	run_rename(r, v);
+	return v;
 }
 
 void run_delete(struct run *r, int v)
@@ -219,6 +280,7 @@ void run_delete(struct run *r, int v)
 	for (uint32_t i = 0; i < st->count; i++) {
 		if (st->volume[i].there && st->volume[i].parent == v) {
 			st->volume[i].parent = st->volume[v].parent;
+			st->volume[i].external = st->volume[v].external;
 			free(r->own[i]);
 			r->own[i] = NULL;
 		}
@@ -272,6 +334,7 @@ int run_snapshot(struct run *r, int v)
 		model_content_copy(r->model, snap.content, snap.clusters * CLUSTER_BLOCKS, true);
 	kit_must(blob_snapshot(r->open[v], &xattr, 1, &snap.id, &err), &err);
 	st->volume[v].thin = true;
+	st->volume[v].external = false;
 	st->volume[v].parent = (int)st->count;
 	if (r->own[v] != NULL)
 		memset(r->own[v], 0, snap.clusters);
@@ -286,7 +349,7 @@ int run_clone(struct run *r, int v)
 	struct blob_xattr xattr;
 
 	clone.thin = true;
-	clone.read_only = clone.padded = false;
+	clone.read_only = clone.padded = clone.external = false;
 	clone.parent = v;
 	clone.label = ++r->next_label;
 	xattr = label_of(&clone.label);
@@ -302,7 +365,7 @@ void run_inflate(struct run *r, int v)
 	struct error err = ERROR_INIT;
 
 	kit_must(blob_inflate(r->open[v], &err), &err);
-	st->volume[v].thin = false;
+	st->volume[v].thin = st->volume[v].external = false;
 	st->volume[v].parent = -1;
 	end(r, st);
 }
@@ -313,6 +376,7 @@ void run_decouple(struct run *r, int v)
 	struct error err = ERROR_INIT;
 
 	kit_must(blob_decouple(r->open[v], &err), &err);
+	st->volume[v].external = st->volume[st->volume[v].parent].external;
 	st->volume[v].parent = st->volume[st->volume[v].parent].parent;
 	free(r->own[v]);
 	r->own[v] = NULL;
@@ -348,6 +412,24 @@ void run_set_parent(struct run *r, int v, int parent)
 	kit_must(blob_set_parent(r->open[v], r->open[parent], &err), &err);
 	st->volume[v].content = on_parent(r, v, st->volume[parent].content);
 	st->volume[v].parent = parent;
+	st->volume[v].external = false;
+	end(r, st);
+}
+
+void run_set_external(struct run *r, int v)
+{
+	struct error err = ERROR_INIT;
+	struct state *st;
+
+	run_wait(r);
+	run_flush(r, v, 0);
+	st = begin(r, "set external parent");
+	kit_must(blob_set_esnap_parent(r->open[v], EXTERNAL_NAME, sizeof(EXTERNAL_NAME), &err),
+		 &err);
+	st->volume[v].content =
+		on_parent(r, v, external_content(r, st->volume[v].clusters * CLUSTER_BLOCKS));
+	st->volume[v].parent = -1;
+	st->volume[v].external = true;
 	end(r, st);
 }
 
@@ -375,33 +457,104 @@ void run_read_only(struct run *r, int v)
 	end(r, st);
 }
 
+void run_set_super(struct run *r, int v)
+{
+	struct state *st = begin(r, "set root blob");
+	struct error err = ERROR_INIT;
+
+	st->super = st->volume[v].id;
+	kit_must(blob_store_set_super(r->store, st->super, &err), &err);
+	end(r, st);
+}
+
+static void enlarge(struct run *r)
+{
+	struct error err = ERROR_INIT;
+
+	kit_must(bdev_resize(disk_bdev(r->disk), (uint64_t)STORE_CLUSTERS_MAX * CLUSTER_BLOCKS,
+			     &err),
+		 &err);
+}
+
 void run_grow(struct run *r)
 {
 	struct error err = ERROR_INIT;
 	struct state *st = begin(r, "grow");
 
-	kit_must(bdev_resize(disk_bdev(r->disk), (uint64_t)STORE_CLUSTERS_MAX * CLUSTER_BLOCKS,
-			     &err),
-		 &err);
+	enlarge(r);
 	kit_must(blob_store_grow(r->store, &err), &err);
 	st->clusters = STORE_CLUSTERS_MAX;
 	end(r, st);
 }
 
+static void unload(struct run *r)
+{
+	struct state *st;
+
+	close_all(r);
+	if (r->store == NULL)
+		return;
+	st = begin(r, "unload");
+	unload_store(r);
+	end(r, st);
+}
+
 void run_reload(struct run *r)
 {
-	struct blob_store_options opts;
+	unload(r);
+	load_store(r, false);
+	open_all(r);
+}
+
+void run_grow_at_load(struct run *r)
+{
+	struct state *st;
+
+	unload(r);
+	enlarge(r);
+	st = begin(r, "grow at load");
+	load_store(r, true);
+	st->clusters = STORE_CLUSTERS_MAX;
+	end(r, st);
+	open_all(r);
+}
+
+static void forget_volumes(struct run *r, struct state *st)
+{
+	for (uint32_t v = 0; v < st->count; v++) {
+		st->volume[v].there = false;
+		free(r->own[v]);
+		r->own[v] = NULL;
+	}
+	st->super = BLOB_ID_NONE;
+}
+
+void run_destroy(struct run *r)
+{
 	struct error err = ERROR_INIT;
 	struct state *st;
 
 	close_all(r);
-	st = begin(r, "unload");
-	kit_must(blob_store_unload(r->store, &err), &err);
+	kit_detach();
+	st = begin(r, "destroy");
+	kit_must(blob_store_destroy(r->store, &err), &err);
+	r->store = NULL;
+	forget_volumes(r, st);
+	st->none = true;
 	end(r, st);
-	options(&opts);
-	kit_must(blob_store_load(r->desc, &opts, &r->store, &err), &err);
-	kit_attach(r->store);
-	open_all(r);
+}
+
+void run_init(struct run *r)
+{
+	struct state *st;
+
+	unload(r);
+	st = begin(r, "init");
+	st->anew = true;
+	make_store(r);
+	forget_volumes(r, st);
+	st->none = false;
+	end(r, st);
 }
 
 /* --- data ------------------------------------------------------------------------------------- */
@@ -503,7 +656,7 @@ void run_unmap(struct run *r, int v, unsigned int reactor, uint64_t block, uint6
 	bool whole = block % CLUSTER_BLOCKS == 0 && blocks % CLUSTER_BLOCKS == 0;
 	struct want want = { .type = BDEV_IO_UNMAP };
 
-	want.soft = vol->parent >= 0 || !(r->unmap_zeroes || (vol->thin && whole));
+	want.soft = vol->parent >= 0 || vol->external || !(r->unmap_zeroes || (vol->thin && whole));
 	start(r, v, reactor, block, blocks, &want);
 }
 

@@ -28,7 +28,7 @@ struct run_io;
  * @own: by volume and cluster, what it has written itself; NULL: not known any more
  */
 struct run {
-	struct disk *disk;
+	struct disk *disk, *external;
 	struct record *record;
 	struct model *model;
 	struct blob_store *store;
@@ -60,9 +60,12 @@ uint32_t data_value(const uint8_t *buffer, uint64_t block);
 /* --- changes of metadata; volumes are numbers ---------------------------------------------------
  */
 
-#define CREATE_THIN   (1u << 0)
-#define CREATE_PADDED (1u << 1) /* so many xattrs that it takes several metadata pages */
+#define CREATE_THIN	(1u << 0)
+#define CREATE_PADDED	(1u << 1) /* so many xattrs that it takes several metadata pages */
+#define CREATE_EXTERNAL (1u << 2) /* stands on the external snapshot */
 int run_create(struct run *r, uint64_t clusters, unsigned int flags, enum blob_clear clear);
+/** run_create_runs() - a thin volume that keeps runs, not extent pages */
+int run_create_runs(struct run *r, uint64_t clusters);
 void run_delete(struct run *r, int v);
 void run_resize(struct run *r, int v, uint64_t clusters);
 int run_snapshot(struct run *r, int v);
@@ -70,11 +73,19 @@ int run_clone(struct run *r, int v);
 void run_inflate(struct run *r, int v);
 void run_decouple(struct run *r, int v);
 void run_set_parent(struct run *r, int v, int parent);
+void run_set_external(struct run *r, int v);
 void run_rename(struct run *r, int v);
 void run_read_only(struct run *r, int v);
 void run_grow(struct run *r);
+void run_set_super(struct run *r, int v);
 /** run_reload() - unload and load again */
 void run_reload(struct run *r);
+/** run_grow_at_load() - the same, on a larger device */
+void run_grow_at_load(struct run *r);
+/** run_destroy() - there is no store behind it until run_init() */
+void run_destroy(struct run *r);
+/** run_init() - a new store over what is there */
+void run_init(struct run *r);
 
 /* --- data: in the air until run_wait() ---------------------------------------------------------
  */

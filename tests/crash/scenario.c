@@ -388,6 +388,57 @@ static void set_parent(struct run *r)
 	run_set_parent(r, c, sa);
 }
 
+/* --- what SPDK wrote, and what lies elsewhere --------------------------------------------------
+ */
+
+static void external(struct run *r)
+{
+	int a = run_create(r, 7, CREATE_EXTERNAL, BLOB_CLEAR_DEFAULT), s, c;
+
+	bystander(r);
+	leave_old_data(r, 6);
+	run_put(r, a, B + 1, B);
+	ready(r);
+	run_create(r, 3, CREATE_EXTERNAL, BLOB_CLEAR_DEFAULT);
+	run_write(r, a, 0, 3 * B, 2, false);
+	s = run_snapshot(r, a);
+	run_wait(r);
+	run_put(r, a, 4 * B, B);
+	c = run_clone(r, s);
+	run_set_external(r, c);
+	run_put(r, c, 2, 3);
+	run_delete(r, s);
+	run_resize(r, c, 2);
+	run_resize(r, c, 6);
+	run_inflate(r, a);
+}
+
+static void runs(struct run *r)
+{
+	int a = run_create_runs(r, 12), s, c;
+
+	bystander(r);
+	leave_old_data(r, 6);
+	run_put(r, a, B, 2 * B);
+	run_put(r, a, 7 * B, B);
+	ready(r);
+	run_write(r, a, 0, 2 * B + 2, B, false);
+	run_wait(r);
+	run_flush(r, a, 0);
+	run_unmap(r, a, 0, B, B);
+	run_wait(r);
+	run_flush(r, a, 0);
+	s = run_snapshot(r, a);
+	c = run_clone(r, s);
+	run_put(r, a, 5 * B + 1, 2);
+	run_resize(r, a, 6);
+	run_put(r, a, 5 * B, 1);
+	run_resize(r, a, 9);
+	run_inflate(r, c);
+	run_delete(r, s);
+	run_delete(r, a);
+}
+
 /* --- small things ----------------------------------------------------------------------------- */
 
 static void rename_it(struct run *r)
@@ -411,6 +462,44 @@ static void grow(struct run *r)
 	run_grow(r);
 	run_put(r, a, 2 * B, B);
 	run_create(r, 1300, 0, BLOB_CLEAR_DEFAULT);
+}
+
+static void grow_at_load(struct run *r)
+{
+	int a = bystander(r);
+
+	run_start(r);
+	run_put(r, a, 0, 1);
+	run_grow_at_load(r);
+	run_put(r, a, 2 * B, B);
+	run_create(r, 1300, CREATE_THIN, BLOB_CLEAR_DEFAULT);
+}
+
+static void set_super(struct run *r)
+{
+	int a = bystander(r), b = bystander(r);
+
+	ready(r);
+	run_set_super(r, a);
+	run_put(r, a, 0, 1);
+	run_set_super(r, b);
+}
+
+static void init(struct run *r)
+{
+	int a = bystander(r);
+
+	run_set_super(r, a);
+	leave_old_data(r, 6);
+	ready(r);
+	run_rename(r, a);
+	run_destroy(r);
+	run_init(r);
+	a = run_create(r, 4, 0, BLOB_CLEAR_DEFAULT);
+	run_put(r, a, B, 2 * B);
+	run_init(r);
+	a = run_create(r, 3, CREATE_THIN, BLOB_CLEAR_DEFAULT);
+	run_put(r, a, B + 1, 1);
 }
 
 static void read_only(struct run *r)
@@ -507,7 +596,11 @@ static void random_create(struct run *r)
 						  BLOB_CLEAR_UNMAP, BLOB_CLEAR_WRITE_ZEROES };
 	unsigned int flags = random_below(&r->random, 4);
 
-	if (may_add(r))
+	if (random_one_in(&r->random, 5))
+		flags |= CREATE_EXTERNAL;
+	if (may_add(r) && random_one_in(&r->random, 5))
+		run_create_runs(r, 1 + random_below(&r->random, 8));
+	else if (may_add(r))
 		run_create(r, 1 + random_below(&r->random, 8), flags,
 			   clears[random_below(&r->random, 4)]);
 }
@@ -625,8 +718,13 @@ const struct scenario scenarios[] = {
 	{ "delete-snapshot", "delete snapshots that have a clone", delete_snapshot, 1 },
 	{ "delete-snapshot-pages", "the same over several extent pages", delete_snapshot_pages, 1 },
 	{ "set-parent", "give a clone another parent", set_parent, 1 },
+	{ "external", "volumes that stand on an external snapshot", external, 1 },
+	{ "runs", "volumes with runs instead of extent pages", runs, 1 },
 	{ "rename", "change an xattr, on one page and on three", rename_it, 1 },
 	{ "grow", "grow the store", grow, 1 },
+	{ "grow-at-load", "grow the store while it is loaded", grow_at_load, 1 },
+	{ "set-super", "change the root blob of the store", set_super, 1 },
+	{ "init", "destroy the store, make another, and one over that", init, 1 },
 	{ "read-only", "make a volume read-only", read_only, 1 },
 	{ "unload", "unload and load", unload, 1 },
 	{ "random", "a random sequence of all of them, from two channels", random_steps, 2 },

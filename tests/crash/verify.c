@@ -16,6 +16,7 @@
 #include "base/crc32c.h"
 #include "base/le.h"
 #include "blob/internal.h"
+#include "external.h"
 #include "mend.h"
 #include "walk.h"
 
@@ -51,6 +52,7 @@ static int load(struct verify *v, bool read_only, struct error *err)
 
 	blob_store_options_init(&opts);
 	opts.read_only = read_only;
+	opts.esnap = external_ops();
 	rc = blob_store_load(v->desc, &opts, &v->store, err);
 	if (rc < 0)
 		return rc;
@@ -221,6 +223,10 @@ static bool is_as_told(struct verify *v, const struct found *f, const struct vol
 	if (f->info.read_only != vol->read_only)
 		return wrong(v, "blob 0x%" PRIx64 " is %s", f->id,
 			     f->info.read_only ? "read-only" : "not read-only");
+	if (f->info.esnap_clone != vol->external)
+		return wrong(v, "blob 0x%" PRIx64 " stands %s", f->id,
+			     vol->external ? "not on the external snapshot"
+					   : "on the external snapshot");
 	if (f->info.parent != parent)
 		return wrong(v, "blob 0x%" PRIx64 " has parent 0x%" PRIx64 ", not 0x%" PRIx64,
 			     f->id, f->info.parent, parent);
@@ -257,6 +263,8 @@ static bool state_fits(struct verify *v, const struct state *st, uint32_t at)
 {
 	struct blob_store_info info;
 
+	if (st->none)
+		return wrong(v, "the store is there, although it was destroyed");
 	for (uint32_t i = 0; i < st->count; i++) {
 		if (st->volume[i].there && found_of(v, st->volume[i].id) == NULL)
 			return wrong(v, "blob 0x%" PRIx64 " is lost", st->volume[i].id);
@@ -269,6 +277,9 @@ static bool state_fits(struct verify *v, const struct state *st, uint32_t at)
 	if (info.total_clusters != st->clusters)
 		return wrong(v, "%" PRIu64 " clusters, not %" PRIu64, info.total_clusters,
 			     st->clusters);
+	if (blob_store_super(v->store) != st->super)
+		return wrong(v, "the root blob is 0x%" PRIx64 ", not 0x%" PRIx64,
+			     blob_store_super(v->store), st->super);
 	return true;
 }
 
@@ -309,16 +320,18 @@ static uint64_t torn_id(const struct verify *v, uint64_t page)
 	return page < first ? BLOB_ID_NONE : BLOB_ID_BASE + (page - first);
 }
 
-/* The torn page was its root, or names it as who wrote an extent or continuation page. */
+/* The torn page was its root, or names it, in some version, as who wrote an extent page. */
 static bool is_torn(const struct verify *v, const struct cut_image *image, uint64_t id)
 {
 	for (uint32_t i = 0; i < image->torn_count; i++) {
 		const uint8_t *page = disk_data(v->disk) + image->torn[i] * PAGE;
+		size_t at = (size_t)i * PAGE;
 
-		if (torn_id(v, image->torn[i]) == id || le64_get(page) == id)
+		if (torn_id(v, image->torn[i]) == id || le64_get(page) == id ||
+		    le64_get(image->before + at) == id || le64_get(image->behind + at) == id)
 			return true;
 	}
-	return false;
+	return image->outer != NULL && is_torn(v, image->outer, id);
 }
 
 /* A snapshot has the extent pages that its origin wrote. */
@@ -808,7 +821,7 @@ static bool survives_mending(struct verify *v, const struct cut_image *image)
 {
 	bool good = true;
 
-	if (image->before != NULL && v->mendable++ % v->mend_every == 0)
+	if (image->outer == NULL && v->mendable++ % v->mend_every == 0)
 		good = judge_mended(v, image, MENDED_OLD) && judge_mended(v, image, MENDED_NEW);
 	if (good && v->tool != NULL && v->repairable++ % v->repair_every == 0)
 		good = judge_mended(v, image, MENDED_BY_TOOL);
@@ -837,8 +850,10 @@ static bool mend_super(struct verify *v, const struct cut_image *image, const st
 	uint8_t *super = disk_data(v->disk), copy[PAGE];
 	bool torn = false;
 
-	for (uint32_t i = 0; i < image->torn_count; i++)
-		torn |= image->torn[i] == 0;
+	for (const struct cut_image *at = image; at != NULL; at = at->outer) {
+		for (uint32_t i = 0; i < at->torn_count; i++)
+			torn |= at->torn[i] == 0;
+	}
 	if (v->mode == 1 || !torn || err->text[0] == '\0')
 		return wrong(v, "load: %s", err->text);
 	memcpy(copy, super, PAGE);
@@ -850,12 +865,43 @@ static bool mend_super(struct verify *v, const struct cut_image *image, const st
 	return true;
 }
 
+/* There is no store, or none any more, or not yet. */
+static bool may_be_gone(const struct verify *v, const struct cut_image *image)
+{
+	const struct state *states[2];
+
+	model_at(v->model, image->at, states);
+	return states[0]->none || states[1]->none || (states[0] != states[1] && states[1]->anew);
+}
+
+/* Then another can be made, and shows nothing of what was there. */
+static bool judge_gone(struct verify *v)
+{
+	struct blob_store_options opts;
+	struct error err = ERROR_INIT;
+
+	blob_store_options_init(&opts);
+	opts.cluster_size = CLUSTER;
+	opts.md_pages = STORE_MD_PAGES;
+	opts.clear = BLOB_CLEAR_NONE;
+	if (blob_store_init(v->desc, &opts, &v->store, &err) < 0)
+		return wrong(v, "init: %s", err.text);
+	kit_attach(v->store);
+	return look_around(v) && go_on(v);
+}
+
 static bool load_and_judge(struct verify *v, const struct cut_image *image)
 {
 	struct error err = ERROR_INIT;
 	bool good = true;
 
 	if (load(v, false, &err) < 0) {
+		if (may_be_gone(v, image)) {
+			good = judge_gone(v);
+			give_up(v);
+			forget_found(v);
+			return good;
+		}
 		good = mend_super(v, image, &err);
 		err = (struct error)ERROR_INIT;
 		if (good && load(v, false, &err) < 0)
@@ -901,10 +947,7 @@ static bool again_image(const struct cut_image *image, void *arg)
 	struct cut_image both = *image;
 
 	both.at = a->outer->at;
-	if (a->outer->torn_count > 0)
-		both.before = both.behind = NULL;
-	for (uint32_t i = 0; i < a->outer->torn_count && both.torn_count < CUT_TORN_MAX; i++)
-		both.torn[both.torn_count++] = a->outer->torn[i];
+	both.outer = a->outer;
 	a->v->nested_images++;
 	return load_and_judge(a->v, &both);
 }
@@ -963,6 +1006,7 @@ void verify_begin(struct verify *v, struct disk *disk, const struct model *model
 {
 	*v = (struct verify){ .disk = disk, .model = model, .mode = mode, .mend_every = 4 };
 	v->desc = kit_open("cut");
+	v->external = external_create();
 	v->found = kit_alloc(FOUND_MAX * sizeof(*v->found));
 	kit_glass_open(BLOCK);
 }
@@ -971,5 +1015,6 @@ void verify_end(struct verify *v)
 {
 	kit_glass_close();
 	bdev_close(v->desc);
+	disk_delete(v->external);
 	free(v->found);
 }

@@ -25,7 +25,7 @@
  * @why: after a fault
  */
 struct verify {
-	struct disk *disk;
+	struct disk *disk, *external;
 	struct bdev_desc *desc;
 	const struct model *model;
 	unsigned int mode;
