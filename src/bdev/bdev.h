@@ -305,4 +305,33 @@ struct bdev_iostat_get {
 };
 void bdev_iostat_get(struct bdev_iostat_get *get);
 
+/* --- limits --------------------------------------------------------------------------------- */
+
+/* I/Os and bytes a second, of reads and writes together or apart. */
+enum bdev_limit_type {
+	BDEV_LIMIT_RW_IOS,
+	BDEV_LIMIT_RW_BYTES,
+	BDEV_LIMIT_R_BYTES,
+	BDEV_LIMIT_W_BYTES,
+	BDEV_LIMITS,
+};
+#define BDEV_LIMIT_KEEP UINT64_MAX
+
+/**
+ * struct bdev_limits_set - change limits, also while I/O runs
+ * @bdev: kept alive by a descriptor of the caller's
+ * @rate: 0: none; BDEV_LIMIT_KEEP: as it is
+ * @done: later, on reactor 0: from now on they hold on every reactor
+ */
+struct bdev_limits_set {
+	struct bdev *bdev;
+	uint64_t rate[BDEV_LIMITS];
+	void (*done)(struct bdev_limits_set *set);
+	struct reactor_each each;
+};
+/** bdev_limits_set() - reactor 0. Return: 0, or -ENOMEM and @set->done is not called */
+int bdev_limits_set(struct bdev_limits_set *set);
+/** bdev_limits_get() - reactor 0. Whether there are any */
+bool bdev_limits_get(const struct bdev *bdev, uint64_t rate[static BDEV_LIMITS]);
+
 #endif

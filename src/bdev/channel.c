@@ -56,6 +56,7 @@ static struct bdev_channel *channel_create(struct bdev *bdev, struct bdev_local 
 	TAILQ_INIT(&ch->held);
 	TAILQ_INIT(&ch->bufferless);
 	TAILQ_INIT(&ch->starved);
+	bdev_qos_open(ch);
 	return ch;
 }
 
@@ -117,6 +118,7 @@ static void channel_close(struct reactor_msg *msg)
 	if (ch->refs > 0)
 		return;
 	assert(ch->in_flight[0] == 0 && ch->in_flight[1] == 0 && TAILQ_EMPTY(&ch->held));
+	bdev_qos_close(ch);
 	if (ch->ops->channel_close != NULL)
 		ch->ops->channel_close(ch->bdev, ch->ctx);
 	ch->local->channel = NULL;

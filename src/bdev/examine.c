@@ -88,7 +88,19 @@ void bdev_save_config(json_t *array)
 	}
 	/* What stands on a bdev was registered after it. */
 	TAILQ_FOREACH (in, &bdev_list, link) {
-		if (in->bdev->ops->save != NULL)
-			in->bdev->ops->save(in->bdev, array);
+		if (in->bdev->ops->save == NULL)
+			continue;
+		in->bdev->ops->save(in->bdev, array);
+		bdev_save_limits(in->bdev, array);
+	}
+}
+
+void bdev_save_found(json_t *array)
+{
+	struct bdev_internal *in;
+
+	TAILQ_FOREACH (in, &bdev_list, link) {
+		if (in->bdev->ops->save == NULL)
+			bdev_save_limits(in->bdev, array);
 	}
 }

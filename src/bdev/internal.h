@@ -20,8 +20,10 @@
 /* Range locks of a bdev at one time; more wait in order. */
 #define BDEV_LOCKS     8u
 #define BDEV_LOCK_NONE 255u
-/* Bits of a gate: one per range lock, and one that stops everything. */
+/* Bits of a gate: one per range lock, one that stops everything, and one for limits. */
+#define BDEV_GATE_LOCKS	  ((1u << BDEV_LOCKS) - 1u)
 #define BDEV_GATE_QUIESCE (1u << BDEV_LOCKS)
+#define BDEV_GATE_QOS	  (1u << (BDEV_LOCKS + 1u))
 /* The epoch of an I/O that no drain waits for. */
 #define BDEV_EPOCH_NONE 2u
 
@@ -29,6 +31,7 @@ enum bdev_io_state {
 	BDEV_IO_IDLE,
 	BDEV_IO_LOCKING,    /* compare-and-write: asks reactor 0 for its range */
 	BDEV_IO_HELD,	    /* in channel->held, behind a gate */
+	BDEV_IO_THROTTLED,  /* in channel->throttled: a limit is used up */
 	BDEV_IO_BUFFERLESS, /* in channel->bufferless, waits for a pool buffer */
 	BDEV_IO_STARVED,    /* in channel->starved, waits for a piece */
 	BDEV_IO_SPLIT,	    /* carried out by its pieces */
@@ -44,6 +47,22 @@ TAILQ_HEAD(bdev_io_list, bdev_io);
 struct bdev_piece {
 	struct bdev_io io;
 	struct iovec iov[BDEV_PIECE_IOV];
+};
+
+/* What limits tell apart. */
+enum bdev_qos_kind { BDEV_QOS_READ, BDEV_QOS_WRITE, BDEV_QOS_KINDS };
+
+/**
+ * struct bdev_limit - one limit of a bdev
+ * @rate: I/Os or bytes a second; 0: none
+ * @due: when what it let pass is paid for, in parts of nanoseconds (qos.c)
+ */
+struct bdev_limit {
+	_Atomic uint64_t rate, due;
+};
+
+struct bdev_qos {
+	struct bdev_limit limit[BDEV_LIMITS];
 };
 
 struct bdev_io_chunk;
@@ -67,6 +86,7 @@ struct bdev_home {
  * @gate: copy of local->gate; not 0: look before letting an I/O pass
  * @in_flight: I/Os of users that passed the gate, per epoch; the third is for those not counted
  * @drain_now, @drain_next: gate bits that wait for the end of the other epoch, or of the one after
+ * @throttled, @throttle: I/O that waits for a limit, in order, and when to look again
  * @spare: the piece that lets a split I/O go on when the pool is empty, so that bdevs standing on
  *         each other never wait in a circle
  */
@@ -85,6 +105,8 @@ struct bdev_channel {
 	uint32_t drain_now, drain_next;
 	uint32_t in_flight[3];
 	struct bdev_io_list held, bufferless, starved;
+	struct bdev_io_list throttled[BDEV_QOS_KINDS];
+	struct reactor_timer throttle;
 	struct reactor_msg msg;
 	struct bdev_piece spare;
 	_Alignas(64) uint8_t ctx[];
@@ -140,6 +162,7 @@ struct bdev_desc {
  * @channels: on all reactors; raised there while a descriptor keeps the bdev, lowered on reactor 0
  * @examining: modules are still to be told of it
  * @locks: BDEV_LOCKS, from the first compare-and-write on: most bdevs never see one
+ * @qos: from the first limit on
  */
 struct bdev_internal {
 	struct bdev *bdev;
@@ -158,6 +181,7 @@ struct bdev_internal {
 	struct reactor_msg msg;
 	struct reactor_msg examine_msg;
 	struct bdev_lock *locks;
+	struct bdev_qos *qos;
 	struct bdev_io_list lock_queue;
 	struct bdev_io *reset;
 	struct bdev_io_list resets;
@@ -210,6 +234,10 @@ void bdev_io_finish(struct bdev_io *io);
 void bdev_io_end(struct bdev_io *io);
 /** bdev_io_dispatch() - past the gate: to the module, or to pieces */
 void bdev_io_dispatch(struct bdev_io *io);
+/** bdev_io_is_held() - a gate would hold it now, limits aside */
+bool bdev_io_is_held(const struct bdev_io *io);
+/** bdev_io_go_on() - past its limits */
+void bdev_io_go_on(struct bdev_io *io);
 bool bdev_io_fits(const struct bdev *bdev, const struct bdev_io *io);
 
 /* piece.c */
@@ -225,6 +253,29 @@ void bdev_caw_step(struct bdev_io *io);
 bool bdev_gate_holds(const struct bdev_channel *ch, const struct bdev_io *io);
 void bdev_lock_release(struct bdev_io *io);
 bool bdev_locks_idle(const struct bdev_internal *in);
+
+/* qos.c */
+/**
+ * bdev_qos_take() - let an I/O pass at @now_ns, if all limits that concern it do
+ *
+ * Return: 0, or the nanoseconds after which it is worth asking again.
+ */
+uint64_t bdev_qos_take(struct bdev_qos *qos, enum bdev_qos_kind kind, uint64_t bytes,
+		       uint64_t now_ns);
+/** bdev_qos_set() - other rates; what was let pass before counts no more for those that change */
+void bdev_qos_set(struct bdev_qos *qos, const uint64_t rate[static BDEV_LIMITS]);
+/** bdev_qos_holds() - it has to wait for a limit, and does */
+bool bdev_qos_holds(struct bdev_io *io);
+/** bdev_qos_leave() - take one that waits out of its queue */
+void bdev_qos_leave(struct bdev_io *io);
+/** bdev_qos_serve() - let those go on that may */
+void bdev_qos_serve(struct bdev_channel *ch);
+void bdev_qos_open(struct bdev_channel *ch);
+void bdev_qos_close(struct bdev_channel *ch);
+
+/* json.c */
+/** bdev_save_limits() - append the method that sets them, if there are any */
+void bdev_save_limits(const struct bdev *bdev, json_t *array);
 
 /* reset.c */
 void bdev_reset_submit(struct bdev_io *io);

@@ -224,18 +224,53 @@ void bdev_io_dispatch(struct bdev_io *io)
 	}
 }
 
-void bdev_io_admit(struct bdev_io *io)
+static void pass(struct bdev_io *io)
 {
 	struct bdev_channel *ch = io->channel;
 
-	if (__builtin_expect(ch->gate != 0, 0) && bdev_gate_holds(ch, io)) {
-		io->state = BDEV_IO_HELD;
-		TAILQ_INSERT_TAIL(&ch->held, io, link);
-		return;
-	}
 	io->epoch = ch->epoch;
 	ch->in_flight[io->epoch]++;
 	bdev_io_dispatch(io);
+}
+
+static void hold(struct bdev_io *io)
+{
+	io->state = BDEV_IO_HELD;
+	TAILQ_INSERT_TAIL(&io->channel->held, io, link);
+}
+
+static void look_at_gate(struct bdev_io *io)
+{
+	struct bdev_channel *ch = io->channel;
+
+	if (bdev_gate_holds(ch, io))
+		hold(io);
+	else if ((ch->gate & BDEV_GATE_QOS) == 0 || !bdev_qos_holds(io))
+		pass(io);
+}
+
+void bdev_io_admit(struct bdev_io *io)
+{
+	if (__builtin_expect(io->channel->gate != 0, 0))
+		look_at_gate(io);
+	else
+		pass(io);
+}
+
+/* A compare-and-write meets the gates when it has its range. */
+bool bdev_io_is_held(const struct bdev_io *io)
+{
+	return io->type != BDEV_IO_COMPARE_AND_WRITE && bdev_gate_holds(io->channel, io);
+}
+
+void bdev_io_go_on(struct bdev_io *io)
+{
+	if (io->type == BDEV_IO_COMPARE_AND_WRITE)
+		bdev_caw_submit(io);
+	else if (bdev_io_is_held(io))
+		hold(io);
+	else
+		pass(io);
 }
 
 /* --- checks --------------------------------------------------------------------------------- */
@@ -342,7 +377,7 @@ void bdev_compare_and_writev(struct bdev_channel *ch, struct bdev_io *io,
 		status = bdev_status_from_errno(-EINVAL);
 	if (status.err != 0)
 		bdev_io_fail(io, status);
-	else
+	else if ((ch->gate & BDEV_GATE_QOS) == 0 || !bdev_qos_holds(io))
 		bdev_caw_submit(io);
 }
 

@@ -81,15 +81,50 @@ static json_t *aliases_to_json(const struct bdev *bdev)
 	return array;
 }
 
-static json_t *limits_to_json(void)
-{
-	return json_pack("{s:i,s:i,s:i,s:i}", "rw_ios_per_sec", 0, "rw_mbytes_per_sec", 0,
-			 "r_mbytes_per_sec", 0, "w_mbytes_per_sec", 0);
-}
-
 static void set_u64(json_t *object, const char *key, uint64_t value)
 {
 	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static const char *const limit_names[BDEV_LIMITS] = {
+	[BDEV_LIMIT_RW_IOS] = "rw_ios_per_sec",
+	[BDEV_LIMIT_RW_BYTES] = "rw_mbytes_per_sec",
+	[BDEV_LIMIT_R_BYTES] = "r_mbytes_per_sec",
+	[BDEV_LIMIT_W_BYTES] = "w_mbytes_per_sec",
+};
+
+/* In SPDK's words a megabyte has 2^20 bytes. */
+static void set_limits(json_t *o, const struct bdev *bdev, bool unset)
+{
+	uint64_t rate[BDEV_LIMITS];
+
+	bdev_limits_get(bdev, rate);
+	for (unsigned int i = 0; i < BDEV_LIMITS; i++) {
+		if (rate[i] != 0 || unset)
+			set_u64(o, limit_names[i],
+				i == BDEV_LIMIT_RW_IOS ? rate[i] : rate[i] >> 20);
+	}
+}
+
+static json_t *limits_to_json(const struct bdev *bdev)
+{
+	json_t *o = json_object();
+
+	set_limits(o, bdev, true);
+	return o;
+}
+
+void bdev_save_limits(const struct bdev *bdev, json_t *array)
+{
+	uint64_t rate[BDEV_LIMITS];
+	json_t *p;
+
+	if (!bdev_limits_get(bdev, rate))
+		return;
+	p = json_pack("{s:s}", "name", bdev->name);
+	set_limits(p, bdev, false);
+	json_array_append_new(array,
+			      json_pack("{s:s,s:o}", "method", "bdev_set_qos_limit", "params", p));
 }
 
 static void set_geometry(json_t *o, const struct bdev *bdev)
@@ -125,7 +160,7 @@ json_t *bdev_to_json(const struct bdev *bdev)
 	json_object_set_new(o, "aliases", aliases_to_json(bdev));
 	json_object_set_new(o, "product_name", json_string(bdev->product_name));
 	set_geometry(o, bdev);
-	json_object_set_new(o, "assigned_rate_limits", limits_to_json());
+	json_object_set_new(o, "assigned_rate_limits", limits_to_json(bdev));
 	json_object_set_new(o, "claimed", json_boolean(in->claim != NULL));
 	if (in->claim != NULL)
 		json_object_set_new(o, "claim_type", json_string(claim_type(in)));

@@ -36,7 +36,7 @@ bool bdev_gate_holds(const struct bdev_channel *ch, const struct bdev_io *io)
 
 	if ((ch->gate & BDEV_GATE_QUIESCE) != 0)
 		return true;
-	if (!has_range(io))
+	if ((ch->gate & BDEV_GATE_LOCKS) == 0 || !has_range(io))
 		return false;
 	for (unsigned int i = 0; i < BDEV_LOCKS; i++) {
 		const struct bdev_lock *lock = &in->locks[i];

@@ -174,5 +174,8 @@ struct iovec *bdev_io_room(struct bdev_io *io);
 
 /** bdev_save_config() - all modules' and bdevs' methods, in an order that loads */
 void bdev_save_config(json_t *array);
+/** bdev_save_found() - what concerns bdevs that are found by examination: comes when that is over
+ */
+void bdev_save_found(json_t *array);
 
 #endif

@@ -231,6 +231,7 @@ static void announce_end(struct reactor_msg *msg)
 	if (in->done != NULL)
 		in->done(in->done_arg, in->result);
 	free(in->locks);
+	free(in->qos);
 	free(in);
 }
 

@@ -2,9 +2,9 @@
 /*
  * Reset and abort.
  *
- * A reset closes the gates of all reactors, ends what waits there (for buffers or pieces), lets the
- * module reset, and opens the gates again. One at a time a bdev; others wait in order. Where the
- * module has no reset of its own it is done when what was in flight has completed. A
+ * A reset closes the gates of all reactors, ends what waits there (for limits, buffers or pieces),
+ * lets the module reset, and opens the gates again. One at a time a bdev; others wait in order.
+ * Where the module has no reset of its own it is done when what was in flight has completed. A
  * compare-and-write that has its range is never cut short between its compare and its write.
  *
  * Threading: order of resets on reactor 0; gates on their reactors; abort on the channel's.
@@ -45,6 +45,12 @@ static void cut_held(struct bdev_channel *ch, struct bdev_io *io)
 	bdev_io_fail(io, bdev_status_from_errno(-ECANCELED));
 }
 
+static void cut_throttled(struct bdev_io *io)
+{
+	bdev_qos_leave(io);
+	bdev_io_fail(io, bdev_status_from_errno(-ECANCELED));
+}
+
 static void cut_bufferless(struct bdev_channel *ch, struct bdev_io *io)
 {
 	TAILQ_REMOVE(&ch->bufferless, io, link);
@@ -69,6 +75,10 @@ static void cut_all(struct bdev_channel *ch)
 		next = TAILQ_NEXT(io, link);
 		if (may_be_cut(io))
 			cut_held(ch, io);
+	}
+	for (unsigned int kind = 0; kind < BDEV_QOS_KINDS; kind++) {
+		while ((io = TAILQ_FIRST(&ch->throttled[kind])) != NULL)
+			cut_throttled(io);
 	}
 	for (io = TAILQ_FIRST(&ch->bufferless); io != NULL; io = next) {
 		next = TAILQ_NEXT(io, link);
@@ -236,6 +246,10 @@ static bool ask_module(struct bdev_channel *ch, struct bdev_io *target)
 
 static bool cut(struct bdev_channel *ch, struct bdev_io *target)
 {
+	if (target->state == BDEV_IO_THROTTLED) {
+		cut_throttled(target);
+		return true;
+	}
 	if (!may_be_cut(target))
 		return false;
 	switch (target->state) {

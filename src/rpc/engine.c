@@ -18,7 +18,7 @@ void rpc_engine_register(void)
 		&rpc_area_bdev,	       &rpc_area_bdev_iostat,	 &rpc_area_bdev_modules,
 		&rpc_area_lvol_store,  &rpc_area_lvol_volume,	 &rpc_area_lvol_change,
 		&rpc_area_nvmf_target, &rpc_area_nvmf_transport, &rpc_area_nvmf_subsystem,
-		&rpc_area_nvmf_access,
+		&rpc_area_nvmf_access, &rpc_area_bdev_limits,
 	};
 
 	for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++)
@@ -34,12 +34,13 @@ void rpc_engine_unregister(void)
 	rpc_methods_free();
 }
 
-/* SPDK 26.05 ends the bdevs of a configuration with this, so that what stands on them is there. */
+/* SPDK 26.05 ends the bdevs of a configuration so: then what stands on them is there. */
 static void save_bdev(json_t *array)
 {
 	rpc_tuning_save_bdev(array);
 	bdev_save_config(array);
 	json_array_append_new(array, json_pack("{s:s}", "method", "bdev_wait_for_examine"));
+	bdev_save_found(array);
 }
 
 const struct framework_subsystem *framework_subsystems(void)

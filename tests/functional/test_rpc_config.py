@@ -98,7 +98,7 @@ def test_configuration_of_spdk(target_factory, reference, tmp_path):
     target = target_factory()
     known = set(target.call("rpc_get_methods"))
     left_out = {"keyring_file_add_key", "bdev_delay_create", "bdev_split_create",
-                "bdev_error_create", "bdev_passthru_create", "bdev_set_qos_limit",
+                "bdev_error_create", "bdev_passthru_create",
                 "vhost_create_blk_controller", "vhost_controller_set_coalescing"} - known
     port = free_port()
     for subsystem in config["subsystems"]:

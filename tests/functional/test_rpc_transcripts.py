@@ -27,9 +27,12 @@ DIFFERENT = {
         79: "a block size of 0 is an invalid argument, not a lack of memory",
     },
     "03_bdev_iostat_qos": {
+        **dict.fromkeys((46, 48, 50, 52, 54, 56, 58, 59, 68), "limits can be changed with the bdev closed"),
         6: "the one name of releases before 23.09 is accepted",
         71: "no sampling of queue depths", 73: "no sampling of queue depths",
     },
+    "03_bdev_qos": dict.fromkeys((5, 7, 9, 11, 13, 15, 17, 18, 27, 36),
+                                 "limits can be changed with the bdev closed"),
     "04_lvol": {
         27: "{} asks for all stores",
         65: "size in bytes, of releases before 24.05, is accepted",
@@ -58,8 +61,8 @@ OWN_ANSWER = {("framework_get_config", name) for name in (
 OWN_ANSWER |= {(method, flag) for method in ("log_set_flag", "log_clear_flag")
                for flag in ("bdev",)}
 
-SCENARIOS = ["01_basics", "02_waitrpc", "03_bdev_null_malloc", "03_bdev_iostat_qos",
-             "04_lvol", "04_lvol_odd", "04_lvol_crash", "05_nvmf", "05_nvmf_filter"]
+SCENARIOS = ["01_basics", "02_waitrpc", "03_bdev_null_malloc", "03_bdev_iostat_qos", "03_bdev_qos",
+             "03_bdev_qos_open", "04_lvol", "04_lvol_odd", "04_lvol_crash", "05_nvmf", "05_nvmf_filter"]
 
 
 def shape(value):
