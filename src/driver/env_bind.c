@@ -225,7 +225,7 @@ static int append(const char *root, const char *address, struct environment *e, 
 	sysfs_text(root, attribute(path, address, "driver_override"), d->override,
 		   sizeof(d->override));
 	if (!strcmp(d->override, "(null)"))
-		d->override[0] = '\0';
+		memset(d->override, 0, sizeof(d->override));
 	e->device_count++;
 	return 0;
 }
