@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * create: a new logical volume store with volumes.
+ * create: a new logical volume store with volumes, and what volumes are made of.
  *
- * Order: super block is zeroes => metadata region is zeroes => data => extent pages, root pages,
- * masks => super block, clean. What is interrupted is no store.
+ * Order of a new store: super block is zeroes => metadata region is zeroes => data => extent pages,
+ * root pages, masks => super block, clean. What is interrupted is no store.
  *
  * Threading: one thread.
  */
@@ -27,33 +27,15 @@
 
 #define CLUSTER_DEFAULT (4u << 20)
 #define RATIO_MAX	1000000u
+#define RATIO_DEFAULT	100u
+#define BLOCK_DEFAULT	512u
 
+/** struct create_options - 0: not given; @made: the file is new */
 struct create_options {
 	uint64_t size, cluster_size, block_size, md_page_size, ratio;
 	const char *force;
-	bool made; /* the file is new */
+	bool made;
 	struct source_options source;
-};
-
-/**
- * struct maker - the store so far
- * @next_page, @next_cluster: the first that nobody has
- * @maps: one a source
- */
-struct maker {
-	struct image img;
-	struct blob_geometry geo;
-	const char *store;
-	struct uuid uuid;
-	struct source *sources;
-	struct blob_map **maps;
-	uint32_t count;
-	uint64_t next_cluster;
-	uint32_t next_page;
-	struct bit_array *ids;
-	uint8_t *piece;
-	struct progress progress;
-	uint64_t done, total;
 };
 
 /* --- the image -------------------------------------------------------------------------------- */
@@ -104,11 +86,38 @@ static int ask_probe(const char *path, const char *force, struct error *err)
 	return rc;
 }
 
+static int check_layout(const struct maker *mk, const struct create_options *o, struct error *err)
+{
+	if ((o->cluster_size | o->block_size | o->md_page_size | o->ratio) == 0)
+		return 0;
+	return error_set(
+		err, -EINVAL,
+		"store \"%s\" is there already: --cluster-size, --block-size, --md-ratio and "
+		"--md-page-size are for a new one",
+		mk->store);
+}
+
+/* The store that is named gets more volumes; anything else must be empty, or given up. */
+static int open_there(struct maker *mk, const char *path, const struct create_options *o,
+		      struct error *err)
+{
+	int rc = image_open(&mk->img, path, true, err);
+
+	if (rc == 0 && o->force == NULL)
+		rc = adder_open(mk, err);
+	if (rc < 0)
+		return rc;
+	if (mk->adds)
+		return check_layout(mk, o, err);
+	/* Whoever asks must not hold it. */
+	image_close(&mk->img);
+	rc = ask_probe(path, o->force, err);
+	return rc < 0 ? rc : image_open(&mk->img, path, true, err);
+}
+
 static int open_image(struct maker *mk, const char *path, struct create_options *o,
 		      struct error *err)
 {
-	int rc;
-
 	if (access(path, F_OK) < 0) {
 		o->made = true;
 		return make_file(mk, path, o, err);
@@ -116,34 +125,40 @@ static int open_image(struct maker *mk, const char *path, struct create_options 
 	if (o->size != 0)
 		return error_set(err, -EEXIST,
 				 "%s is there already: --size is for a file that is not", path);
-	rc = ask_probe(path, o->force, err);
-	return rc < 0 ? rc : image_open(&mk->img, path, true, err);
+	return open_there(mk, path, o, err);
+}
+
+static uint64_t or_default(uint64_t given, uint64_t otherwise)
+{
+	return given != 0 ? given : otherwise;
 }
 
 static int plan(struct maker *mk, const struct create_options *o, struct error *err)
 {
 	static const uint8_t lvol[16] = LVOL_BSTYPE;
-	uint64_t clusters, pages;
+	uint64_t clusters, pages, ratio = or_default(o->ratio, RATIO_DEFAULT);
 	int logical = 0, rc;
 
-	mk->geo = (struct blob_geometry){ .cluster_size = (uint32_t)o->cluster_size,
-					  .page_size = (uint32_t)o->md_page_size,
-					  .io_unit_size = (uint32_t)o->block_size,
-					  .super_blob = BLOB_ID_BASE,
-					  .clean = true };
+	mk->geo = (struct blob_geometry){
+		.cluster_size = (uint32_t)or_default(o->cluster_size, CLUSTER_DEFAULT),
+		.page_size = (uint32_t)or_default(o->md_page_size, BLOB_PAGE_BYTES),
+		.io_unit_size = (uint32_t)or_default(o->block_size, BLOCK_DEFAULT),
+		.super_blob = BLOB_ID_BASE,
+		.clean = true
+	};
 	memcpy(mk->geo.bstype, lvol, sizeof(lvol));
 	if (mk->img.is_block && ioctl(mk->img.fd, BLKSSZGET, &logical) == 0)
 		mk->geo.io_unit_size = (uint32_t)logical;
 	clusters = mk->geo.cluster_size > 0 ? mk->img.bytes / mk->geo.cluster_size : 0;
-	pages = clusters * o->ratio / 100;
+	pages = clusters * ratio / 100;
 	if (clusters > 0 && (pages == 0 || pages >= UINT32_MAX))
 		return error_set(err, -EINVAL,
 				 "%" PRIu64 " %% of %" PRIu64 " clusters give %" PRIu64
 				 " metadata pages: choose another --md-ratio",
-				 o->ratio, clusters, pages);
+				 ratio, clusters, pages);
 	mk->geo.md.len = (uint32_t)pages;
 	rc = blob_layout_plan(mk->img.bytes, &mk->geo, err);
-	return rc < 0 ? error_prefix(err, "%s: ", mk->img.path) : 0;
+	return rc < 0 ? error_prefix(err, "%s: ", mk->img.path) : maker_prepare(mk, err);
 }
 
 /* --- volumes ---------------------------------------------------------------------------------- */
@@ -173,21 +188,21 @@ static int check_sources(const struct maker *mk, struct error *err)
 		if (!s->thin)
 			thick += clusters_of(mk, s);
 	}
-	if (thick > mk->geo.total_clusters - mk->geo.md_clusters)
+	if (thick > maker_free_clusters(mk))
 		return error_set(err, -ENOSPC,
-				 "the volumes need %" PRIu64 " clusters, %s has %" PRIu32, thick,
-				 mk->img.path, mk->geo.total_clusters - mk->geo.md_clusters);
+				 "the volumes need %" PRIu64 " clusters, %s has %" PRIu64, thick,
+				 mk->img.path, maker_free_clusters(mk));
 	return 0;
 }
 
 static int take_page(struct maker *mk, uint32_t *page, struct error *err)
 {
-	if (mk->next_page == mk->geo.md.len)
-		return error_set(err, -ENOSPC,
-				 "%" PRIu32
-				 " metadata pages are too few: choose a larger --md-ratio",
-				 mk->geo.md.len);
-	*page = mk->next_page++;
+	uint64_t found = bit_array_take(mk->pages);
+
+	if (found == UINT64_MAX)
+		return error_set(err, -ENOSPC, "all %" PRIu32 " metadata pages are in use%s",
+				 mk->geo.md.len, mk->adds ? "" : ": choose a larger --md-ratio");
+	*page = (uint32_t)found;
 	return 0;
 }
 
@@ -219,24 +234,27 @@ static int read_cluster(struct maker *mk, const struct source *s, uint64_t index
 static int write_cluster(struct maker *mk, uint64_t cluster, bool data, struct error *err)
 {
 	uint64_t size = mk->geo.cluster_size, at = cluster * size;
+	bool is_hole = !mk->img.is_block;
 	int rc = 0;
 
-	if (mk->img.is_block && !data)
-		return image_zero(&mk->img, at, size, err);
-	/* The file was one hole before: pages of zeroes stay that. */
+	/* A new store's file was one hole before: pages of zeroes stay that. */
+	if (mk->adds || (mk->img.is_block && !data))
+		rc = image_zero(&mk->img, at, size, err);
 	for (uint64_t i = 0; data && i < size && rc == 0; i += IMAGE_PAGE) {
-		if (mk->img.is_block || !is_zero(mk->piece + i, IMAGE_PAGE))
+		if (!is_hole || !is_zero(mk->piece + i, IMAGE_PAGE))
 			rc = image_write(&mk->img, mk->piece + i, at + i, IMAGE_PAGE, err);
 	}
 	return rc;
 }
 
-static int put_cluster(struct maker *mk, struct blob_map *map, uint64_t index, struct error *err)
+static int put_cluster(struct maker *mk, struct blob_map *map, uint64_t index, uint64_t *cluster,
+		       struct error *err)
 {
 	uint64_t table = index / BLOB_EXTENT_CLUSTERS;
 	struct blob_leaf *leaf = blob_map_leaf(map, table);
 
-	if (mk->next_cluster == mk->geo.total_clusters)
+	*cluster = bit_array_take(mk->clusters);
+	if (*cluster == UINT64_MAX)
 		return error_set(err, -ENOSPC, "%s is full: its %" PRIu32 " clusters are in use",
 				 mk->img.path, mk->geo.total_clusters);
 	if (leaf == NULL) {
@@ -247,35 +265,51 @@ static int put_cluster(struct maker *mk, struct blob_map *map, uint64_t index, s
 		if (take_page(mk, &leaf->page, err) < 0)
 			return err->code;
 	}
-	blob_leaf_set(leaf, index % BLOB_EXTENT_CLUSTERS, (uint32_t)mk->next_cluster++);
+	blob_leaf_set(leaf, index % BLOB_EXTENT_CLUSTERS, (uint32_t)*cluster);
 	return 0;
 }
 
-static int fill_volume(struct maker *mk, const struct source *s, struct blob_map *map,
-		       struct error *err)
+static int fill_volume(struct maker *mk, const struct source *s, struct error *err)
 {
 	int rc = 0;
 
-	for (uint64_t i = 0; i < map->clusters && rc == 0; i++) {
-		uint64_t cluster = mk->next_cluster;
+	for (uint64_t i = 0; i < s->map->clusters && rc == 0; i++) {
+		uint64_t cluster;
 		bool data;
 
 		rc = read_cluster(mk, s, i, &data, err);
 		if (rc == 0 && (data || !s->thin)) {
-			rc = put_cluster(mk, map, i, err);
+			rc = put_cluster(mk, s->map, i, &cluster, err);
 			if (rc == 0)
 				rc = write_cluster(mk, cluster, data, err);
 		}
 		mk->done += mk->geo.cluster_size;
 		progress_show(&mk->progress, mk->done, mk->total);
+		if (rc == 0)
+			rc = tool_check_interrupt(err);
 	}
 	return rc;
+}
+
+static int make_data(struct maker *mk, struct source *s, struct error *err)
+{
+	uint64_t clusters = clusters_of(mk, s);
+	int rc = take_page(mk, &s->root, err);
+
+	s->map = blob_map_create(clusters, blob_map_tables(clusters));
+	s->page = malloc(BLOB_PAGE_BYTES);
+	if (rc == 0 && (s->map == NULL || s->page == NULL))
+		rc = error_set(err, -ENOMEM, "no memory for it");
+	if (rc == 0)
+		rc = fill_volume(mk, s, err);
+	return rc < 0 ? error_prefix(err, "volume \"%s\": ", s->name) : 0;
 }
 
 /* --- metadata --------------------------------------------------------------------------------- */
 
 static int write_page(struct maker *mk, uint32_t index, const void *page, struct error *err)
 {
+	bit_array_set(mk->fresh, index);
 	return image_write(&mk->img, page, blob_page_offset(&mk->geo, index), BLOB_PAGE_BYTES, err);
 }
 
@@ -296,7 +330,8 @@ static int write_extents(struct maker *mk, uint64_t id, const struct blob_map *m
 	return rc;
 }
 
-static int write_chain(struct maker *mk, uint32_t root, const struct blob_source *src,
+/* The root page comes back in @page. */
+static int write_chain(struct maker *mk, const struct blob_source *src, uint8_t *page,
 		       struct error *err)
 {
 	struct blob_chain chain = { 0 };
@@ -313,16 +348,17 @@ static int write_chain(struct maker *mk, uint32_t root, const struct blob_source
 		rc = take_page(mk, &pages[i - 1], err);
 	if (rc == 0)
 		blob_chain_link(&chain, pages);
-	for (uint32_t i = 0; i < chain.count && rc == 0; i++)
-		rc = write_page(mk, i == 0 ? root : pages[i - 1], blob_chain_page(&chain, i), err);
-	bit_array_set(mk->ids, root);
+	for (uint32_t i = 1; i < chain.count && rc == 0; i++)
+		rc = write_page(mk, pages[i - 1], blob_chain_page(&chain, i), err);
+	if (rc == 0)
+		memcpy(page, blob_chain_page(&chain, 0), BLOB_PAGE_BYTES);
 	blob_chain_free(&chain);
 	free(pages);
 	return rc;
 }
 
 static int write_blob(struct maker *mk, uint32_t root, const struct blob_map *map, bool thin,
-		      const struct blob_xattrs *xattrs, struct error *err)
+		      const struct blob_xattrs *xattrs, uint8_t *page, struct error *err)
 {
 	struct blob_source src = {
 		.id = BLOB_ID_BASE + root,
@@ -333,7 +369,13 @@ static int write_blob(struct maker *mk, uint32_t root, const struct blob_map *ma
 	};
 	int rc = write_extents(mk, src.id, map, err);
 
-	return rc < 0 ? rc : write_chain(mk, root, &src, err);
+	return rc < 0 ? rc : write_chain(mk, &src, page, err);
+}
+
+static int write_root(struct maker *mk, uint32_t root, const uint8_t *page, struct error *err)
+{
+	bit_array_set(mk->ids, root);
+	return write_page(mk, root, page, err);
 }
 
 static int add_uuid(struct blob_xattrs *set, const struct uuid *uuid, struct error *err)
@@ -348,6 +390,7 @@ static int write_store_blob(struct maker *mk, struct error *err)
 {
 	struct blob_xattrs xattrs = { 0 };
 	struct blob_map *map = blob_map_create(0, 0);
+	uint8_t page[BLOB_PAGE_BYTES];
 	uint32_t root = 0;
 	int rc = map == NULL ? error_set(err, -ENOMEM, "no memory") : take_page(mk, &root, err);
 
@@ -358,36 +401,47 @@ static int write_store_blob(struct maker *mk, struct error *err)
 		rc = blob_xattrs_set(&xattrs, false, "name", 4, mk->store, strlen(mk->store) + 1,
 				     err);
 	if (rc == 0)
-		rc = write_blob(mk, root, map, false, &xattrs, err);
+		rc = write_blob(mk, root, map, false, &xattrs, page, err);
+	if (rc == 0)
+		rc = write_root(mk, root, page, err);
 	blob_xattrs_free(&xattrs);
 	blob_map_destroy(map);
 	return rc;
 }
 
-static int write_volume(struct maker *mk, struct source *s, struct blob_map **out,
-			struct error *err)
+static int write_volume(struct maker *mk, const struct source *s, struct error *err)
 {
-	uint64_t clusters = clusters_of(mk, s);
-	struct blob_map *map = blob_map_create(clusters, blob_map_tables(clusters));
 	struct blob_xattrs xattrs = { 0 };
-	uint32_t root = 0;
-	int rc;
-
-	*out = map;
-	if (map == NULL)
-		return error_set(err, -ENOMEM, "no memory for volume \"%s\"", s->name);
-	rc = take_page(mk, &root, err);
-	if (rc == 0)
-		rc = fill_volume(mk, s, map, err);
 	/* SPDK pads a new name to 64 bytes. */
-	if (rc == 0)
-		rc = blob_xattrs_set(&xattrs, false, "name", 4, s->name, sizeof(s->name), err);
+	int rc = blob_xattrs_set(&xattrs, false, "name", 4, s->name, sizeof(s->name), err);
+
 	if (rc == 0)
 		rc = add_uuid(&xattrs, &s->uuid, err);
 	if (rc == 0)
-		rc = write_blob(mk, root, map, s->thin, &xattrs, err);
+		rc = write_blob(mk, s->root, s->map, s->thin, &xattrs, s->page, err);
 	blob_xattrs_free(&xattrs);
 	return rc < 0 ? error_prefix(err, "volume \"%s\": ", s->name) : 0;
+}
+
+int maker_write_volumes(struct maker *mk, struct error *err)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < mk->count; i++)
+		mk->total += clusters_of(mk, &mk->sources[i]) * mk->geo.cluster_size;
+	progress_start(&mk->progress, "create");
+	for (uint32_t i = 0; i < mk->count && rc == 0; i++)
+		rc = make_data(mk, &mk->sources[i], err);
+	progress_end(&mk->progress);
+	if (rc == 0)
+		rc = image_sync(&mk->img, err);
+	for (uint32_t i = 0; i < mk->count && rc == 0; i++)
+		rc = write_volume(mk, &mk->sources[i], err);
+	if (rc == 0)
+		rc = image_sync(&mk->img, err);
+	for (uint32_t i = 0; i < mk->count && rc == 0; i++)
+		rc = write_root(mk, mk->sources[i].root, mk->sources[i].page, err);
+	return rc < 0 ? rc : image_sync(&mk->img, err);
 }
 
 static int write_mask(struct maker *mk, const struct blob_region *r, enum blob_disk_mask_type type,
@@ -405,73 +459,68 @@ static int write_mask(struct maker *mk, const struct blob_region *r, enum blob_d
 	return rc;
 }
 
-static int write_masks(struct maker *mk, struct error *err)
+int maker_write_masks(struct maker *mk, struct error *err)
 {
-	struct bit_array *pages = bit_array_create(mk->geo.md.len);
-	struct bit_array *clusters = bit_array_create(mk->geo.total_clusters);
-	int rc = pages == NULL || clusters == NULL ? error_set(err, -ENOMEM, "no memory") : 0;
+	int rc = write_mask(mk, &mk->geo.pages, BLOB_MASK_PAGES, mk->pages, err);
 
-	for (uint32_t i = 0; rc == 0 && i < mk->next_page; i++)
-		bit_array_set(pages, i);
-	for (uint64_t i = 0; rc == 0 && i < mk->next_cluster; i++)
-		bit_array_set(clusters, i);
-	if (rc == 0)
-		rc = write_mask(mk, &mk->geo.pages, BLOB_MASK_PAGES, pages, err);
 	if (rc == 0)
 		rc = write_mask(mk, &mk->geo.ids, BLOB_MASK_BLOBIDS, mk->ids, err);
 	if (rc == 0)
-		rc = write_mask(mk, &mk->geo.clusters, BLOB_MASK_CLUSTERS, clusters, err);
-	bit_array_destroy(pages);
-	bit_array_destroy(clusters);
+		rc = write_mask(mk, &mk->geo.clusters, BLOB_MASK_CLUSTERS, mk->clusters, err);
 	return rc;
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-static int begin(struct maker *mk, const struct create_options *o, struct error *err)
+int maker_prepare(struct maker *mk, struct error *err)
+{
+	mk->pages = bit_array_create(mk->geo.md.len);
+	mk->fresh = bit_array_create(mk->geo.md.len);
+	mk->ids = bit_array_create(mk->geo.md.len);
+	mk->clusters = bit_array_create(mk->geo.total_clusters);
+	mk->piece = malloc(mk->geo.cluster_size);
+	if (mk->pages == NULL || mk->fresh == NULL || mk->ids == NULL || mk->clusters == NULL ||
+	    mk->piece == NULL)
+		return error_set(err, -ENOMEM, "no memory for a store of this size");
+	for (uint32_t i = 0; i < mk->geo.md_clusters; i++)
+		bit_array_set(mk->clusters, i);
+	return 0;
+}
+
+uint64_t maker_free_clusters(const struct maker *mk)
+{
+	return mk->geo.total_clusters - bit_array_count_set(mk->clusters);
+}
+
+static int erase(struct maker *mk, struct error *err)
 {
 	uint64_t md_end = blob_page_offset(&mk->geo, mk->geo.md.len);
-	int rc = 0;
+	int rc = image_zero(&mk->img, 0, BLOB_PAGE_BYTES, err);
 
-	mk->ids = bit_array_create(mk->geo.md.len);
-	mk->piece = malloc(mk->geo.cluster_size);
-	mk->maps = calloc(mk->count + 1u, sizeof(struct blob_map *));
-	if (mk->ids == NULL || mk->piece == NULL || mk->maps == NULL)
-		return error_set(err, -ENOMEM, "no memory for a store of this size");
-	mk->next_cluster = mk->geo.md_clusters;
-	for (uint32_t i = 0; i < mk->count; i++)
-		mk->total += clusters_of(mk, &mk->sources[i]) * mk->geo.cluster_size;
-	progress_start(&mk->progress, "create");
-	if (!o->made)
-		rc = image_zero(&mk->img, 0, BLOB_PAGE_BYTES, err);
-	if (rc == 0 && !o->made)
+	if (rc == 0)
 		rc = image_sync(&mk->img, err);
-	if (rc == 0 && !o->made)
-		rc = image_zero(&mk->img, 0, mk->img.is_block ? md_end : mk->img.bytes, err);
-	return rc;
+	return rc < 0 ? rc
+		      : image_zero(&mk->img, 0, mk->img.is_block ? md_end : mk->img.bytes, err);
 }
 
 static int make_store(struct maker *mk, const struct create_options *o, struct error *err)
 {
 	uint8_t page[BLOB_PAGE_BYTES];
-	int rc = begin(mk, o, err);
+	int rc = o->made ? 0 : erase(mk, err);
 
 	if (rc == 0)
 		rc = write_store_blob(mk, err);
-	for (uint32_t i = 0; i < mk->count && rc == 0; i++)
-		rc = write_volume(mk, &mk->sources[i], &mk->maps[i], err);
 	if (rc == 0)
-		rc = write_masks(mk, err);
+		rc = maker_write_volumes(mk, err);
+	if (rc == 0)
+		rc = maker_write_masks(mk, err);
 	if (rc == 0)
 		rc = image_sync(&mk->img, err);
 	if (rc == 0) {
 		blob_super_build(&mk->geo, page);
 		rc = image_write(&mk->img, page, 0, sizeof(page), err);
 	}
-	if (rc == 0)
-		rc = image_sync(&mk->img, err);
-	progress_end(&mk->progress);
-	return rc;
+	return rc < 0 ? rc : image_sync(&mk->img, err);
 }
 
 static void print_made(const struct maker *mk)
@@ -480,29 +529,44 @@ static void print_made(const struct maker *mk)
 
 	uuid_to_text(&mk->uuid, uuid);
 	printf("store \"%s\", %s, on %s: %" PRIu64 " of %" PRIu32 " clusters free\n", mk->store,
-	       uuid, mk->img.path, mk->geo.total_clusters - mk->next_cluster,
+	       uuid, mk->img.path, maker_free_clusters(mk),
 	       mk->geo.total_clusters - mk->geo.md_clusters);
 	for (uint32_t i = 0; i < mk->count; i++) {
 		const struct source *s = &mk->sources[i];
 
 		uuid_to_text(&s->uuid, uuid);
 		printf("  %s/%s  %s  %s  %s\n", mk->store, s->name, uuid,
-		       text_size(mk->maps[i]->clusters * mk->geo.cluster_size, size),
+		       text_size(s->map->clusters * mk->geo.cluster_size, size),
 		       s->file != NULL ? s->file : "empty");
 	}
 }
 
-static void free_maker(struct maker *mk, uint32_t opened)
+static void free_maker(struct maker *mk)
 {
-	for (uint32_t i = 0; i < opened; i++)
+	for (uint32_t i = 0; mk->sources != NULL && i < mk->count; i++)
 		source_close(&mk->sources[i]);
-	for (uint32_t i = 0; mk->maps != NULL && i < mk->count; i++)
-		blob_map_destroy(mk->maps[i]);
+	bit_array_destroy(mk->pages);
+	bit_array_destroy(mk->fresh);
 	bit_array_destroy(mk->ids);
-	free(mk->maps);
+	bit_array_destroy(mk->clusters);
 	free(mk->piece);
 	free(mk->sources);
 	image_close(&mk->img);
+}
+
+static int open_sources(struct maker *mk, char **words, const struct create_options *o,
+			struct error *err)
+{
+	int rc = 0;
+
+	mk->sources = calloc(mk->count + 1u, sizeof(*mk->sources));
+	if (mk->sources == NULL)
+		return error_set(err, -ENOMEM, "no memory");
+	for (uint32_t i = 0; i < mk->count; i++)
+		mk->sources[i].data.fd = -1;
+	for (uint32_t i = 0; i < mk->count && rc == 0; i++)
+		rc = source_open(&mk->sources[i], words[i], &o->source, err);
+	return rc;
 }
 
 static int check_options(const struct create_options *o, const char *store, struct error *err)
@@ -523,36 +587,30 @@ static int check_options(const struct create_options *o, const char *store, stru
 static int create(char **argv, uint32_t count, struct create_options *o, struct error *err)
 {
 	struct maker mk = { .store = argv[2], .img = { .fd = -1 }, .count = count };
-	uint32_t opened = 0;
 	int rc = check_options(o, argv[2], err);
 
-	mk.sources = calloc(count + 1u, sizeof(*mk.sources));
-	if (rc == 0 && mk.sources == NULL)
-		rc = error_set(err, -ENOMEM, "no memory");
-	for (; opened < count && rc == 0; opened++)
-		rc = source_open(&mk.sources[opened], argv[3 + opened], &o->source, err);
+	tool_catch_interrupts();
+	if (rc == 0)
+		rc = open_sources(&mk, argv + 3, o, err);
 	if (rc == 0)
 		rc = open_image(&mk, argv[1], o, err);
-	if (rc == 0)
+	if (rc == 0 && !mk.adds)
 		rc = plan(&mk, o, err);
 	if (rc == 0)
 		rc = check_sources(&mk, err);
 	if (rc == 0)
-		rc = make_store(&mk, o, err);
+		rc = mk.adds ? adder_run(&mk, err) : make_store(&mk, o, err);
 	if (rc == 0)
 		print_made(&mk);
 	else if (o->made && mk.img.fd >= 0)
 		unlink(argv[1]);
-	free_maker(&mk, opened);
+	free_maker(&mk);
 	return rc;
 }
 
 int verb_create(const struct tool_verb *verb, int argc, char **argv)
 {
-	struct create_options o = { .cluster_size = CLUSTER_DEFAULT,
-				    .block_size = 512,
-				    .md_page_size = BLOB_PAGE_BYTES,
-				    .ratio = 100 };
+	struct create_options o = { 0 };
 	const struct option_row rows[] = {
 		{ "size", 's', OPTION_SIZE, "SIZE", "make IMAGE, a file of this size", &o.size, 0,
 		  0, NULL, NULL },

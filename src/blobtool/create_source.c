@@ -201,4 +201,6 @@ int source_open(struct source *s, const char *word, const struct source_options 
 void source_close(struct source *s)
 {
 	image_close(&s->data);
+	blob_map_destroy(s->map);
+	free(s->page);
 }

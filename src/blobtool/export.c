@@ -83,8 +83,10 @@ static int write_all(int fd, const uint8_t *p, size_t len, struct error *err)
 	while (len > 0) {
 		ssize_t n = write(fd, p, len);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR && tool_check_interrupt(err) == 0)
 			continue;
+		if (n < 0 && errno == EINTR)
+			return -EINTR;
 		if (n < 0)
 			return error_set(err, -errno, "the output cannot be written: %s",
 					 error_errno_text(-errno));
@@ -179,6 +181,8 @@ static int copy_all(struct exporter *e, const struct volume *v, struct error *er
 		else
 			rc = put_zeroes(e, size, err);
 		progress_show(&e->progress, (i + 1) * size, total);
+		if (rc == 0)
+			rc = tool_check_interrupt(err);
 	}
 	return rc;
 }
@@ -292,6 +296,7 @@ int verb_export(const struct tool_verb *verb, int argc, char **argv)
 
 	if (tool_parse(verb, argc, argv, rows, &code) < 0)
 		return code;
+	tool_catch_interrupts();
 	rc = tool_open(argv[1], &img, &f, &m, &err);
 	if (rc < 0)
 		return tool_complain(&err);

@@ -49,9 +49,11 @@ static const struct tool_verb verbs[] = {
 	  "standard output.",
 	  3, 3, verb_export },
 	{ "create", "IMAGE STORE [VOLUME=FILE | VOLUME=SIZE]...",
-	  "make a store with volumes from raw or qcow2 files",
-	  "A volume with a SIZE is empty. A qcow2 file is converted by qemu-img(1).", 2, 65536,
-	  verb_create },
+	  "make a store, or volumes in one, from raw or qcow2 files",
+	  "A volume with a SIZE is empty. A qcow2 file is converted by qemu-img(1). Where IMAGE "
+	  "holds\n"
+	  "STORE already, it gets these volumes too.",
+	  2, 65536, verb_create },
 };
 
 static void overview(FILE *f)
@@ -107,8 +109,12 @@ int main(int argc, char **argv)
 		return tool_finish(TOOL_EXIT_OK);
 	}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (!strcmp(word, verbs[i].name))
-			return verbs[i].run(&verbs[i], argc - 1, argv + 1);
+		if (!strcmp(word, verbs[i].name)) {
+			int code = verbs[i].run(&verbs[i], argc - 1, argv + 1);
+
+			tool_obey_interrupt();
+			return code;
+		}
 	}
 	if (word[0] == '\0')
 		overview(stderr);

@@ -196,13 +196,17 @@ static int carry_out(struct repair *r, const char *save, struct error *err)
 	choose_file(r->img->path, file, sizeof(file));
 	if (save == NULL)
 		save = file;
+	tool_hold_interrupts();
 	rc = undo_write(r->img, save, err);
-	if (rc < 0)
-		return rc;
-	printf("\nWhat is replaced is kept in %s; `" PROGRAM " repair --undo %s` plays it back.\n",
-	       save, save);
-	fflush(stdout);
-	return undo_apply(r->img, err);
+	if (rc == 0) {
+		printf("\nWhat is replaced is kept in %s; `" PROGRAM
+		       " repair --undo %s` plays it back.\n",
+		       save, save);
+		fflush(stdout);
+		rc = undo_apply(r->img, err);
+	}
+	tool_release_interrupts();
+	return rc;
 }
 
 /* What the image looks like now. */
@@ -308,9 +312,11 @@ int verb_repair(const struct tool_verb *verb, int argc, char **argv)
 
 	if (words < 0)
 		return code;
-	if (undo != NULL)
+	if (undo != NULL) {
+		tool_hold_interrupts();
 		rc = undo_play(undo, words > 0 ? argv[1] : NULL, &err);
-	else if (words == 0)
+		tool_release_interrupts();
+	} else if (words == 0)
 		rc = error_set(&err, -EINVAL, "repair takes IMAGE; --help tells more");
 	else
 		rc = repair_image(argv[1], &r, yes, save, &code, &err);

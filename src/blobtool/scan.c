@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "blobtool/model.h"
+#include "blobtool/tool.h"
 
 #define SCAN_BYTES (1u << 20)
 
@@ -66,17 +67,24 @@ static uint32_t next_pages(const struct model *m, uint32_t from, uint32_t *first
 
 int model_scan(struct model *m, struct error *err)
 {
+	uint64_t region = (uint64_t)m->geo.md.len * m->geo.page_size;
 	uint8_t *buffer = malloc(SCAN_BYTES);
 	uint32_t first = 0, count;
+	struct progress progress;
 	int rc = buffer == NULL ? -ENOMEM : 0;
 
+	progress_start(&progress, "metadata");
 	while (rc == 0 && (count = next_pages(m, first, &first)) > 0) {
 		rc = image_read(m->img, buffer, blob_page_offset(&m->geo, first),
 				(size_t)count * m->geo.page_size, err);
 		if (rc == 0)
 			rc = look(m, buffer, first, count);
 		first += count;
+		progress_show(&progress, (uint64_t)first * m->geo.page_size, region);
+		if (rc == 0)
+			rc = tool_check_interrupt(err);
 	}
+	progress_end(&progress);
 	free(buffer);
 	return rc == -ENOMEM ? error_set(err, rc, "no memory for the metadata pages") : rc;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -139,6 +140,57 @@ uint32_t tool_find_volume(const struct model *m, const char *name, struct error 
 		  "blob id)",
 		  m->img->path, name);
 	return NO_BLOB;
+}
+
+/* --- interrupts ------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted;
+
+static void note_interrupt(int sig)
+{
+	interrupted = sig;
+}
+
+void tool_catch_interrupts(void)
+{
+	const struct sigaction action = { .sa_handler = note_interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+int tool_check_interrupt(struct error *err)
+{
+	return interrupted == 0 ? 0
+				: error_set(err, -EINTR, "interrupted; nothing was left half done");
+}
+
+static void mask_interrupts(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(how, &set, NULL);
+}
+
+void tool_hold_interrupts(void)
+{
+	mask_interrupts(SIG_BLOCK);
+}
+
+void tool_release_interrupts(void)
+{
+	mask_interrupts(SIG_UNBLOCK);
+}
+
+void tool_obey_interrupt(void)
+{
+	if (interrupted == 0)
+		return;
+	signal(interrupted, SIG_DFL);
+	raise(interrupted);
 }
 
 /* --- progress --------------------------------------------------------------------------------- */

@@ -70,6 +70,16 @@ void progress_start(struct progress *p, const char *what);
 void progress_show(struct progress *p, uint64_t done, uint64_t total);
 void progress_end(struct progress *p);
 
+/** tool_catch_interrupts() - SIGINT and SIGTERM are only noted from here on; main() obeys them */
+void tool_catch_interrupts(void);
+/** tool_check_interrupt() - -EINTR when one came: stop, and leave nothing half done */
+int tool_check_interrupt(struct error *err);
+/** tool_hold_interrupts() - what is done until tool_release_interrupts() must not stop half-way */
+void tool_hold_interrupts(void);
+void tool_release_interrupts(void);
+/** tool_obey_interrupt() - end by the signal that came, if one did */
+void tool_obey_interrupt(void);
+
 int verb_inspect(const struct tool_verb *verb, int argc, char **argv);
 int verb_map(const struct tool_verb *verb, int argc, char **argv);
 int verb_check(const struct tool_verb *verb, int argc, char **argv);

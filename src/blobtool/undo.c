@@ -24,6 +24,7 @@
 #include "blob/format.h"
 #include "blobtool/descriptors.h"
 #include "blobtool/repair.h"
+#include "blobtool/tool.h"
 
 #define MAGIC	    "CYBORG-SPDK-UNDO"
 #define VERSION	    1u
@@ -256,10 +257,16 @@ static int mark_half(const struct image *img, struct error *err)
  */
 int undo_apply(struct image *img, struct error *err)
 {
+	struct progress progress;
 	int rc = mark_half(img, err);
 
-	for (size_t i = 0; i < img->copy_count && rc == 0; i++)
+	progress_start(&progress, "copy");
+	for (size_t i = 0; i < img->copy_count && rc == 0; i++) {
 		rc = copy_cluster(img, &img->copies[i], err);
+		progress_show(&progress, (i + 1) * img->copies[i].bytes,
+			      img->copy_count * img->copies[i].bytes);
+	}
+	progress_end(&progress);
 	if (rc == 0)
 		rc = image_sync(img, err);
 	for (size_t i = 0; i < img->stage_count && rc == 0; i++) {

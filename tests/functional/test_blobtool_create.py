@@ -4,14 +4,15 @@
 import fcntl
 import os
 import shutil
+import signal
 import struct
 import subprocess
 
 import pytest
 
-from blobtool import (DAMAGED, FAILURE, MIB, NOT_FOUND, REFUSED, ROOT_ID, USAGE, Disk, Tool,
-                      allocated, content, same_bytes)
-from conftest import RpcClient
+from blobtool import (DAMAGED, FAILURE, INTERNAL, MIB, NOT_FOUND, REFUSED, ROOT_ID, USAGE, Disk,
+                      Tool, allocated, content, copy, same_bytes)
+from conftest import RpcClient, wait_until
 
 
 @pytest.fixture
@@ -146,6 +147,167 @@ def test_cli_without_the_program(program, tmp_path):
     done = subprocess.run([tmp_path / "cyborg-spdk", "blob", "check", "x"], text=True,
                           env={"PATH": str(tmp_path)}, stderr=subprocess.PIPE, check=False)
     assert done.returncode == NOT_FOUND and "cyborg-spdk-blob" in done.stderr
+
+
+# --- volumes for a store that is there ------------------------------------------------------------
+
+def test_add(tool, image, raw, tmp_path):
+    before = tool.inspect(image)["stores"][0]
+    (tmp_path / "more").write_bytes(content("more", 3 * MIB))
+    tool.run("create", image, "lvs0", "more=more", f"again={raw}", "big=30M")
+    store, = tool.inspect(image)["stores"]
+    assert store["uuid"] == before["uuid"] and store["super_block"]["clean"]
+    assert store["free_clusters"] == before["free_clusters"] - 5
+    assert list(tool.lvols(image)) == ["v", "empty", "none", "more", "again", "big"]
+    assert tool.check(image) == {}
+    assert tool.export(image, "lvs0/more") == content("more", 3 * MIB)
+    for name in ("v", "again"):
+        assert tool.export(image, f"lvs0/{name}") == padded(raw.read_bytes())
+
+
+def test_add_thick_shows_nothing_old(tool, image):
+    """A cluster that is free may have content of a volume that was deleted."""
+    disk = Disk(image)
+    with disk.open() as f:
+        f.seek(3 * MIB)
+        f.write(content("secret", 61 * MIB))
+    tool.run("create", image, "lvs0", "thick=4M", "--thick")
+    assert tool.export(image, "lvs0/thick") == bytes(4 * MIB) and tool.check(image) == {}
+
+
+def test_add_to_a_store_that_is_not_clean(tool, image, raw):
+    """It stays so: the next load recovers old and new volumes."""
+    disk = Disk(image)
+    disk.poke(None, 16, bytes(4))
+    with disk.open() as f:
+        f.seek(4096)
+        f.write(bytes(4096 * 3))
+    tool.run("create", image, "lvs0", f"more={raw}")
+    assert not tool.inspect(image)["stores"][0]["super_block"]["clean"]
+    assert tool.export(image, "lvs0/more") == tool.export(image, "lvs0/v")
+    assert set(tool.check(image)) == {"super.dirty"}
+
+
+def unchanged(tool, image, *words, code, message):
+    before = image.with_name("before")
+    copy(image, before)
+    assert message in tool.refused("create", image, "lvs0", *words, code=code)
+    assert same_bytes(image, before)
+
+
+@pytest.mark.parametrize("words,code,message", [
+    (["v=1M"], REFUSED, 'has a volume "v" already'),
+    (["x=1M", "x=2M"], REFUSED, "twice"),
+    (["x=100M", "--thick"], FAILURE, "clusters"),
+    (["x=1M", "--cluster-size", "4M"], USAGE, "for a new one"),
+    (["x=1M", "--md-ratio", "50"], USAGE, "for a new one"),
+    (["x=1M", "--size", "64M"], REFUSED, "is there already"),
+    (["x=nowhere"], NOT_FOUND, "nowhere"),
+])
+def test_add_refuses(tool, image, words, code, message):
+    unchanged(tool, image, *words, code=code, message=message)
+
+
+def test_add_to_a_full_store(tool, image, tmp_path):
+    """Found half-way: what was written is taken back, up to the data of free clusters."""
+    (tmp_path / "raw2").write_bytes(content("x", 62 * MIB))
+    before = Disk(image)
+    pages = {i: before.read(i) for i in [None, *range(64)]}
+    assert "is full" in tool.refused("create", image, "lvs0", "y=1M", "x=raw2", code=FAILURE)
+    assert {i: before.read(i) for i in [None, *range(64)]} == pages and tool.check(image) == {}
+
+
+def test_add_to_a_store_without_pages(tool, tmp_path):
+    tool.create("image", "a=1M", size="32M", cluster="1M")
+    words = [f"v{i}=0" for i in range(31)]
+    message = tool.refused("create", "image", "lvs0", *words, code=FAILURE)
+    assert "32 metadata pages are in use" in message
+    assert tool.check("image") == {} and list(tool.lvols("image")) == ["a"]
+    tool.run("create", "image", "lvs0", *words[:30])
+    assert len(tool.lvols("image")) == 31
+
+
+def test_add_to_a_damaged_store(tool, image):
+    Disk(image).flip(3, 20, 30, 60)
+    unchanged(tool, image, "x=1M", code=DAMAGED, message="is damaged")
+
+
+def test_add_while_a_snapshot_is_half_made(tool, image):
+    disk = Disk(image)
+    page = disk.read(3)
+    end = max(at + length for _, at, length in disk.descriptors(3))
+    mark = struct.pack("<BIHH7sQ", INTERNAL, 19, 7, 8, b"SNAPTMP", ROOT_ID + 1)
+    page[end:end + len(mark)] = mark
+    disk.write(3, page)
+    unchanged(tool, image, "x=1M", code=REFUSED, message="was interrupted")
+
+
+def test_what_was_added_is_loaded(tool, image, raw, target):
+    """The engine loads what it did not write, and goes on with it."""
+    tool.run("create", image, "lvs0", f"more={raw}", "thick=2M", "--thick")
+    facts = tool.lvols(image)
+    with RpcClient(target.sock) as client:
+        client.call("bdev_aio_create", name="a", filename=str(image), block_size=512)
+        client.call("bdev_wait_for_examine")
+        found = {v["name"]: v for v in client.call("bdev_lvol_get_lvols")}
+        assert {n: v["uuid"] for n, v in found.items()} == {n: v["uuid"] for n, v in facts.items()}
+        client.call("bdev_lvol_create", lvs_name="lvs0", lvol_name="last", size_in_mib=1)
+
+
+# --- interrupts ----------------------------------------------------------------------------------
+
+class Stopped:
+    """The tool on a FIFO or a big file, interrupted while it works."""
+
+    def __init__(self, tool, *words):
+        self.process = subprocess.Popen([str(tool.path), *map(str, words)], cwd=tool.folder,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+
+    def stop(self, sig):
+        self.process.send_signal(sig)
+        _, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == -sig, err
+        return err
+
+
+def test_export_that_is_interrupted(tool, image):
+    """It writes to a pipe that nobody reads, and so is at work when the signal comes."""
+    work = Stopped(tool, "export", image, "lvs0/v", "-")
+    work.process.stdout.buffer.read(4096)
+    assert "interrupted" in work.stop(signal.SIGINT)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_add_that_is_interrupted(tool, image, tmp_path, sig):
+    """A thick volume of many clusters; what was begun is taken back."""
+    with open(tmp_path / "huge", "wb") as f:
+        f.truncate(1 << 40)
+    before = {i: Disk(image).read(i) for i in [None, *range(64)]}
+    work = Stopped(tool, "create", image, "lvs0", "x=1M", "huge=huge")
+    wait_until(lambda: not struct.unpack_from("<I", Disk(image).read(None), 16)[0], "its beginning")
+    assert "interrupted" in work.stop(sig)
+    assert {i: Disk(image).read(i) for i in [None, *range(64)]} == before
+
+
+def test_add_that_is_killed(tool, image, tmp_path):
+    """Nothing can be taken back; but no volume is there before it is whole."""
+    with open(tmp_path / "huge", "wb") as f:
+        f.truncate(1 << 40)
+    lvols = tool.lvols(image)
+    work = Stopped(tool, "create", image, "lvs0", "x=1M", "huge=huge")
+    wait_until(lambda: not struct.unpack_from("<I", Disk(image).read(None), 16)[0], "its beginning")
+    work.stop(signal.SIGKILL)
+    assert set(tool.check(image)) == {"super.dirty"} and tool.lvols(image) == lvols
+
+
+def test_create_that_is_interrupted(tool, tmp_path):
+    with open(tmp_path / "huge", "wb") as f:
+        f.truncate(1 << 40)
+    work = Stopped(tool, "create", "image", "lvs0", "-s", "64M", "-c", "64K", "huge=huge")
+    wait_until((tmp_path / "image").exists, "the image")
+    work.stop(signal.SIGINT)
+    assert not (tmp_path / "image").exists()
 
 
 # --- what it shows ------------------------------------------------------------------------------
