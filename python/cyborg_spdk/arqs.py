@@ -11,6 +11,7 @@ import re
 from keystoneauth1 import exceptions, loading
 
 from cyborg_spdk.config import GROUP
+from cyborg_spdk.devices import DRIVER_NAME, VENDOR
 
 LOG = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def bound_of(arq):
             isinstance(text, str) and UUID.fullmatch(text) for text in texts):
         return None
     names = (handle.get("deployable"), handle.get("accelerator"))
-    if handle.get("driver") != "cyborg-spdk" or not all(isinstance(n, str) for n in names):
+    if handle.get("driver") != DRIVER_NAME or not all(isinstance(n, str) for n in names):
         return None
     return Bound(*texts, arq.get("hostname") or "", *names, arq.get("device_profile_name") or "",
                  arq.get("device_profile_group_id") or 0)
@@ -92,8 +93,14 @@ class Cyborg:
         return [b for b in map(bound_of, self._list("/accelerator_requests", "arqs")) if b]
 
     def is_bound(self, arq, instance):
-        """Whether this ARQ is still bound to this instance, asked anew."""
+        """Whether this ARQ is still bound to this instance, asked anew. CyborgError where it cannot
+        be told, since one that may not be seen looks as one that is gone."""
         bound = bound_of(self._get(f"/accelerator_requests/{arq}"))
+        if bound is None and VENDOR not in {
+                device.get("vendor") for device in self._list("/devices", "devices")
+                if isinstance(device, dict)}:
+            raise CyborgError(f"Cyborg shows neither ARQ {arq} nor any device of this kind: whether "
+                              "it was deleted cannot be told")
         return bound is not None and bound.instance == instance
 
     def profile_group(self, bound):

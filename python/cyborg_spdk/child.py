@@ -10,27 +10,43 @@ Threading: pure functions.
 import errno
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-from cyborg_spdk.library import Spdk, SpdkError
+from cyborg_spdk.library import Spdk, SpdkError, default_state_dir
 
 LEAVE_SECONDS = 1.0
 
 
-def call(verb, request=None, state_dir=None, library=None, timeout=20.0):
-    """The answer to a verb; SpdkError when it is refused, or not there after @timeout seconds."""
+def _owner(state_dir):
+    """Root in the place of the user to whom a state directory belongs, as arguments of Popen."""
+    try:
+        found = os.stat(state_dir)
+    except OSError:
+        return {}
+    if os.geteuid() != 0 or found.st_uid == 0:
+        return {}
+    return {"user": found.st_uid, "group": found.st_gid, "extra_groups": []}
+
+
+def call(verb, request=None, state_dir=None, library=None, timeout=20.0, helper=None):
+    """The answer to a verb; SpdkError when it is refused, or not there after @timeout seconds.
+
+    helper: a command in front of the process, as text for a shell's rules
+    """
     order = json.dumps({"verb": verb, "request": request, "state_dir": state_dir,
                         "library": library})
     package = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     try:
-        process = subprocess.Popen([sys.executable or "python3", "-m", "cyborg_spdk.child"],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
-    except OSError as e:
-        raise SpdkError(e.errno or errno.EIO, f"{verb}: no process for it: {e}") from None
+        process = subprocess.Popen(
+            [*shlex.split(helper or ""), sys.executable or "python3", "-m", "cyborg_spdk.child"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path}, **_owner(state_dir or default_state_dir()))
+    except (OSError, ValueError, subprocess.SubprocessError) as e:
+        raise SpdkError(getattr(e, "errno", None) or errno.EIO, f"{verb}: no process for it: {e}") from None
     return _answer(verb, process, order.encode(), timeout)
 
 

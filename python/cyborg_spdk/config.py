@@ -12,12 +12,16 @@ COMMON = [
     cfg.StrOpt("state_dir",
                help="State directory of cyborg-spdk. Unset: the library's default, which is "
                     "/var/lib/cyborg-spdk for root."),
+    cfg.StrOpt("helper",
+               help="Command in front of the driver's own process, where the agent's user is not "
+                    "the state directory's, such as sudo -n -u cyborg-spdk. An agent that is root "
+                    "needs none: it takes that user's place."),
     cfg.StrOpt("library",
                help="File of libcyborg-spdk. Unset: the one that the dynamic linker finds."),
     cfg.IntOpt("slots", default=1, min=1, max=64,
-               help="How many volumes of an accelerator that has a store of volumes are handed "
-                    "out at once. Each is a deployable with one accelerator. What has no store "
-                    "is handed out whole, to one."),
+               help="How many volumes of an accelerator with a store, or images of one with a Ceph "
+                    "cluster, are handed out at once. Each is a deployable with one accelerator. "
+                    "What was installed whole is handed out whole, to one."),
 ]
 
 DRIVER = [
@@ -46,12 +50,18 @@ ARQD = [
                 help="NQNs by compute host, as HOST:NQN; used in place of host_nqn for the hosts "
                      "that are named."),
     cfg.DictOpt("attach", default={},
-                help="Members of every attach request, as NAME:VALUE, such as size:10G for "
-                     "accelerators that have a store of volumes. A device profile overrides "
-                     "each by accel:spdk_NAME."),
-    cfg.DictOpt("detach", default={},
-                help="Members of every detach request, as NAME:VALUE. The request's own default "
-                     "is to wait for the host to leave, and to keep the data."),
+                help="Members of every attach request, as NAME:VALUE, such as size:10G, which "
+                     "accelerators with a store need; those of qos as qos_rw_mb and so on. A "
+                     "device profile overrides each by accel:spdk_NAME."),
+    cfg.IntOpt("detach_wait", default=10, min=0, max=600,
+               help="Seconds that a detach waits for the host to leave; it is tried again later."),
+    cfg.BoolOpt("detach_force", default=False,
+                help="Detach from a host that is still connected after that."),
+    cfg.StrOpt("detach_data", default="keep", choices=["keep", "delete", "wipe"],
+               help="What becomes of the data when a request is gone. keep: it stays, and whoever "
+                    "is given the same whole accelerator next reads it. delete: volumes that were "
+                    "made for the request go. wipe: all is overwritten, and volumes that were made "
+                    "for the request go."),
     cfg.StrOpt("report", default="auto", choices=["auto", "always", "never"],
                help="Whether each attach and detach is told to the conductor at once. auto: "
                     "where spdk_driver is the agent's only driver. always: the other drivers "

@@ -3,7 +3,7 @@
 
 A device is an installed accelerator. Candidates are none: Cyborg would hand them out while nothing
 serves them. What can be handed out at once is a slot, a deployable with one accelerator and one
-attach handle: one for a backing that is handed out whole, `slots` of them where there is a store.
+attach handle: one for a backing that is handed out whole, `slots` of them for volumes of a store.
 
 All texts that Cyborg compares are byte-stable: JSON with sorted keys, in ASCII.
 
@@ -51,7 +51,7 @@ def deployable_name(host, accelerator, slot):
 
 def slots_of(accelerator, slots):
     """How many are handed out at once."""
-    return slots if accelerator.get("store") else 1
+    return 1 if accelerator.get("scenario", "whole") == "whole" else slots
 
 
 def _trait(text):

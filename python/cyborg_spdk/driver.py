@@ -9,27 +9,15 @@ Threading: one instance belongs to the agent's thread.
 
 import json
 import logging
-import os
-from pathlib import Path
 
 from cyborg.accelerator.drivers.driver import GenericDriver
 
 from cyborg_spdk import child, devices
-from cyborg_spdk.library import SpdkError
+from cyborg_spdk.library import SpdkError, default_state_dir
 
 LOG = logging.getLogger(__name__)
 
 UPDATE_SECONDS = 600.0
-
-
-def default_state_dir():
-    """The library's own rule, for when the library does not answer."""
-    if os.environ.get("CYBORG_SPDK_STATE_DIR"):
-        return os.environ["CYBORG_SPDK_STATE_DIR"]
-    if os.geteuid() == 0:
-        return "/var/lib/cyborg-spdk"
-    return os.path.join(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state",
-                        "cyborg-spdk")
 
 
 def to_objects(described):
@@ -79,7 +67,8 @@ class SPDKDriver(GenericDriver):
 
     def _call(self, verb, request, timeout):
         options = self._conf.spdk
-        return child.call(verb, request, options.state_dir, options.library, timeout)
+        return child.call(verb, request, options.state_dir, options.library, timeout,
+                          options.helper)
 
     def _remembered(self):
         if self._memory is None:

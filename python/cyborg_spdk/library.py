@@ -45,6 +45,16 @@ _lock = threading.Lock()
 _loaded = {}
 
 
+def default_state_dir():
+    """The library's own rule, for when the library is not asked."""
+    if os.environ.get("CYBORG_SPDK_STATE_DIR"):
+        return os.environ["CYBORG_SPDK_STATE_DIR"]
+    if os.geteuid() == 0:
+        return "/var/lib/cyborg-spdk"
+    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"),
+                        "cyborg-spdk")
+
+
 def load(path=None):
     """The shared library with its functions declared: @path, else the environment's
     CYBORG_SPDK_LIBRARY, else the one that the dynamic linker finds."""

@@ -22,6 +22,8 @@ PROFILE_PREFIX = "accel:spdk_"
 FIRST_DELAY, LAST_DELAY = 5.0, 300.0
 SIZE_UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 SIZES = {"size"}
+QOS_PREFIX = "qos_"
+MADE_HERE = ("new", "clone")
 
 
 def attachment_name(bound):
@@ -39,7 +41,11 @@ def member(name, text):
 
 
 def members(given):
-    return {name: member(name, text) for name, text in given.items()}
+    """Members of a request, those of the object qos by names such as qos_rw_mb."""
+    found = {name: member(name, text) for name, text in given.items()}
+    limits = {name[len(QOS_PREFIX):]: found.pop(name) for name in list(found)
+              if name.startswith(QOS_PREFIX)}
+    return {**found, "qos": limits} if limits else found
 
 
 class Retry:
@@ -142,5 +148,14 @@ class Reconciler:
             LOG.warning("%s was missing from Cyborg's list, and is bound: left as it is", name)
             return
         LOG.info("detaching %s", name)
-        self.spdk.detach(**{**members(self.options.detach), "instance": name})
+        self.spdk.detach(instance=name, force=self.options.detach_force or None,
+                         wait_ns=self.options.detach_wait * 10**9, **self._fate(attachment))
         self.report(None, attachment["accelerator"])
+
+    def _fate(self, attachment):
+        """What becomes of the data; detach refuses to delete what it cannot."""
+        if self.options.detach_data == "wipe" and not attachment.get("read_only"):
+            return {"wipe": True}
+        if self.options.detach_data != "keep" and attachment.get("source") in MADE_HERE:
+            return {"delete": True}
+        return {}

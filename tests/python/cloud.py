@@ -90,11 +90,13 @@ class Http:
 
 
 def identity(app):
-    """Who one is, by HTTP basic authentication: admin sees all, others their own project."""
+    """Who one is, by HTTP basic authentication, or by a token of KeystonePeer, which is the same
+    text: admin sees all, others their own project."""
     def filtered(environ, start_response):
-        scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        name, _, password = base64.b64decode(given or b"").decode().partition(":")
-        if scheme.lower() != "basic" or password != PASSWORD:
+        token = "Basic " + environ.get("HTTP_X_AUTH_TOKEN", "")
+        given = environ.get("HTTP_AUTHORIZATION", token).partition(" ")[2]
+        name, _, password = base64.b64decode(given).decode().partition(":")
+        if password != PASSWORD:
             start_response("401 Unauthorized", [("Content-Type", "text/plain")])
             return [b"who are you?"]
         headers = ADMIN if name == "admin" else {"X-Roles": "member"}
@@ -106,18 +108,53 @@ def identity(app):
     return filtered
 
 
+class KeystonePeer:
+    """Gives tokens as Keystone's v3 API does, with a catalog that has the accelerator service."""
+
+    def __init__(self, accelerator_url):
+        interface = {"id": "e", "interface": "public", "region": "r", "region_id": "r",
+                     "url": accelerator_url}
+        self.catalog = [{"id": "s", "name": "cyborg", "type": "accelerator",
+                         "endpoints": [interface]}]
+
+    def __call__(self, environ, start_response):
+        if environ["REQUEST_METHOD"] != "POST":
+            start_response("300 Multiple Choices", [("Content-Type", "application/json")])
+            link = {"rel": "self", "href": f"http://{environ['HTTP_HOST']}/v3/"}
+            return [json.dumps({"versions": {"values": [
+                {"id": "v3.14", "status": "stable", "links": [link]}]}}).encode()]
+        text = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        user = json.loads(text)["auth"]["identity"]["password"]["user"]
+        token = base64.b64encode(f"{user['name']}:{user['password']}".encode()).decode()
+        role = "admin" if user["name"] == "admin" else "member"
+        start_response("201 Created", [("Content-Type", "application/json"),
+                                       ("X-Subject-Token", token)])
+        return [json.dumps({"token": {
+            "methods": ["password"], "issued_at": "2020-01-01T00:00:00.000000Z",
+            "expires_at": "2099-01-01T00:00:00.000000Z", "roles": [{"id": role, "name": role}],
+            "user": {"id": "u", "name": user["name"], "domain": {"id": "d", "name": "d"}},
+            "project": {"id": "p", "name": "p", "domain": {"id": "d", "name": "d"}},
+            "catalog": self.catalog}}).encode()]
+
+
 class NovaPeer:
-    """Takes /os-server-external-events, and keeps them."""
+    """Takes /os-server-external-events, and keeps them; tells its version, as Nova does."""
+
+    VERSION = {"id": "v2.1", "status": "CURRENT", "version": "2.100", "min_version": "2.1"}
 
     def __init__(self):
         self.events = []
 
     def __call__(self, environ, start_response):
         text = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        if environ["PATH_INFO"].endswith("/os-server-external-events"):
+        answer = {"events": []}
+        if environ["REQUEST_METHOD"] == "GET":
+            url = f"http://{environ['HTTP_HOST']}/v2.1/"
+            answer = {"version": {**self.VERSION, "links": [{"rel": "self", "href": url}]}}
+        else:
             self.events += json.loads(text)["events"]
         start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps({"events": []}).encode()]
+        return [json.dumps(answer).encode()]
 
 
 def placement_app(folder):
@@ -159,8 +196,8 @@ token = admin
 endpoint_override = {placement}
 [nova]
 auth_type = none
-endpoint = {nova}
-endpoint_override = {nova}
+endpoint = {nova}/v2.1
+endpoint_override = {nova}/v2.1
 [oslo_policy]
 enforce_scope = false
 enforce_new_defaults = false
@@ -183,12 +220,16 @@ class Cloud:
         self._start_cyborg()
 
     def _start_cyborg(self):
+        import sqlalchemy
         from cyborg.common import service
         service.prepare_service(["test", "--config-file", str(self.conf_file)])
         from cyborg.conf import CONF
-        from cyborg.db.sqlalchemy import migration
+        from cyborg.db.sqlalchemy import models
         self.conf = CONF
-        migration.create_schema()
+        # Not Cyborg's migrations: SQLite has no ALTER COLUMN.
+        engine = sqlalchemy.create_engine(CONF.database.connection)
+        models.Base.metadata.create_all(engine)
+        engine.dispose()
         self._start_conductor()
         from cyborg.api import app
         self.servers.append(Http(identity(app.setup_app())))
@@ -201,7 +242,11 @@ class Cloud:
         from cyborg.objects import base
         self.conductor = ConductorManager(constants.CONDUCTOR_TOPIC, "conductor")
         target = oslo_messaging.Target(topic=constants.CONDUCTOR_TOPIC, server="conductor")
-        self.rpc_server = rpc.get_server(target, [self.conductor], base.CyborgObjectSerializer())
+        # Cyborg's own get_server() asks for eventlet in the older releases.
+        self.rpc_server = oslo_messaging.get_rpc_server(
+            rpc.TRANSPORT, target, [self.conductor], executor="threading",
+            serializer=rpc.RequestContextSerializer(base.CyborgObjectSerializer()),
+            access_policy=oslo_messaging.DefaultRPCAccessPolicy)
         self.rpc_server.start()
 
     def stop(self):

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cyborg-spdk-arqd against Cyborg's real API and conductor, attaching on the engine."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+
+import pytest
+from cloud import PASSWORD, Http, KeystonePeer
+from conftest import wait_until
+from kit import (cloud, install, library, node, package,  # noqa: F401 - fixtures
+                 whole_cloud)
+
+HOST = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555"
+
+
+def attached(node):
+    """Attachments by instance."""
+    return {a["instance"]: a for accelerator in node.status()["accelerators"]
+            for a in accelerator["attachments"]}
+
+
+def credentials(cloud, name="admin", password=PASSWORD):
+    return {"auth_type": "http_basic", "username": name, "password": password,
+            "endpoint": cloud.api_url}
+
+
+@pytest.fixture
+def service(cloud):
+    """service(**options): the service's loop body, in this process, with the options of [spdk]."""
+    from cyborg_spdk import arqd
+    from keystoneauth1 import loading
+    conf = cloud.conf
+    for plugin in ("http_basic", "v3password"):
+        conf.register_opts(loading.get_auth_plugin_conf_options(plugin), group="spdk")
+    services = []
+
+    def make(**options):
+        for key, value in {**credentials(cloud), **options}.items():
+            conf.set_override(key, value, group="spdk")
+        services.append(arqd.Service(conf))
+        return services[-1]
+
+    yield make
+    for one in services:
+        one.close()
+
+
+@pytest.fixture
+def bound(cloud, node):
+    """One accelerator, reported, and a request that is bound to it."""
+    return bind(cloud, node, "a")
+
+
+def bind(cloud, node, name, **profile):
+    install(node, name)
+    cloud.report()
+    deployable, = cloud.devices(cloud.host)[name]["deployables"]
+    profile_name = f"profile-{uuid.uuid4().hex[:8]}"
+    cloud.profile(profile_name, **profile)
+    return cloud.bind(profile_name, deployable, cloud.host)
+
+
+def test_what_is_bound_is_attached_and_what_is_deleted_is_detached(cloud, node, bound, service):
+    arq, instance = bound
+    one = service()
+    assert one.look()
+    name, = attached(node)
+    assert name == f"arq:{arq}:{instance}"
+    assert attached(node)[name]["host"] == f"nqn.2014-08.org.nvmexpress:uuid:{instance}"
+    before = attached(node)
+    assert one.look()
+    assert attached(node) == before
+    cloud.delete(instance)
+    assert one.look()
+    assert attached(node) == {}
+
+
+def test_conductor_knows_at_once(cloud, node, bound, service):
+    def known():
+        row = cloud.devices(cloud.host)["a"]
+        return [a["instance"] for a in json.loads(row["vendor_board_info"])["attachments"]]
+
+    one = service()
+    everything = cloud.everything()
+    assert one.look()
+    wait_until(known, "the conductor's row")
+    cloud.delete(bound[1])
+    assert one.look()
+    wait_until(lambda: not known(), "the conductor's row")
+    # A handle in use is Cyborg's own doing.
+    assert cloud.everything()[1] == everything[1]
+
+
+def test_a_new_service_goes_on_where_the_last_one_ended(cloud, node, bound, service):
+    assert service().look()
+    before = attached(node)
+    assert service().look()
+    assert attached(node) == before
+    cloud.delete(bound[1])
+    assert service().look()
+    assert attached(node) == {}
+
+
+def test_what_an_operator_attached_is_left_alone(cloud, node, service):
+    install(node, "a")
+    node("attach", "vm-1", "--host", HOST)
+    assert service().look()
+    assert list(attached(node)) == ["vm-1"]
+
+
+def test_a_slot_that_an_operator_took_is_told_and_tried_again_later(cloud, node, bound, service):
+    node("attach", "vm-1", "--host", HOST)
+    one = service()
+    assert one.look()
+    assert list(attached(node)) == ["vm-1"]
+    name = f"arq:{bound[0]}:{bound[1]}"
+    assert not one.reconciler.retry.is_due(name)
+    node("detach", "vm-1")
+    one.reconciler.retry.done(name)
+    assert one.look()
+    assert list(attached(node)) == [name]
+
+
+def test_bindings_of_other_hosts_are_left_alone(cloud, node, bound, service):
+    one = service()
+    one.reconciler.host = "another"
+    assert one.look()
+    assert attached(node) == {}
+
+
+def test_requests_that_may_not_be_seen_are_not_taken_for_deleted(cloud, node, bound, service):
+    """To who is not admin Cyborg shows the requests of the own project only, without saying so."""
+    assert service().look()
+    before = attached(node)
+    assert len(before) == 1
+    assert cloud.api("GET", "/accelerator_requests", name="other")["arqs"] == []
+    assert not service(username="other").look()
+    assert attached(node) == before
+
+
+def test_keystone_user_needs_the_role_admin(cloud, node, bound, service):
+    keystone = Http(KeystonePeer(cloud.api_url + "/v2"))
+    try:
+        options = {"auth_type": "v3password", "auth_url": keystone.url, "password": PASSWORD,
+                   "project_name": "service", "user_domain_name": "d", "project_domain_name": "d",
+                   "endpoint": None}
+        assert not service(username="other", **options).look()
+        assert attached(node) == {}
+        assert service(username="admin", **options).look()
+        assert len(attached(node)) == 1
+    finally:
+        keystone.stop()
+
+
+def test_wrong_password_changes_nothing(cloud, node, bound, service):
+    assert service().look()
+    before = attached(node)
+    cloud.delete(bound[1])
+    one = service(password="wrong")
+    assert not one.look() and not one.look()
+    assert attached(node) == before
+    assert one.wait_seconds() == 4 * cloud.conf.spdk.poll_interval
+
+
+def test_api_that_is_away_changes_nothing(cloud, node, bound, service):
+    assert service().look()
+    before = attached(node)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        assert not service(endpoint=f"http://127.0.0.1:{s.getsockname()[1]}").look()
+    assert attached(node) == before
+
+
+def test_host_nqns_by_host(cloud, node, bound, service):
+    assert service(host_nqns={cloud.host: HOST}).look()
+    one, = attached(node).values()
+    assert one["host"] == HOST
+
+
+def test_device_profile_asks_for_a_size_and_limits(cloud, node, service):
+    node("install", "a", "--backing", node.dir / "a", "--size", "64M", "--scenario", "blobstore")
+    cloud.conf.set_override("slots", 2, group="spdk")
+    cloud.report()
+    slots = cloud.devices(cloud.host)["a"]["deployables"]
+    assert [d["name"] for d in slots] == [f"{cloud.host}_spdk_a", f"{cloud.host}_spdk1_a"]
+    profile = f"profile-{uuid.uuid4().hex[:8]}"
+    cloud.profile(profile, **{"accel:spdk_size": "8M", "accel:spdk_qos_rw_mb": "20"})
+    requests = [cloud.bind(profile, slot, cloud.host) for slot in slots]
+    one = service(attach={"size": "4M"}, detach_data="delete")
+    assert one.look()
+    found = attached(node)
+    assert set(found) == {f"arq:{arq}:{instance}" for arq, instance in requests}
+    assert {(a["size"], a["qos"]["rw_mb"]) for a in found.values()} == {(8 << 20, 20)}
+    cloud.delete(requests[0][1])
+    assert one.look()
+    assert set(attached(node)) == {f"arq:{requests[1][0]}:{requests[1][1]}"}
+
+
+CONF = """
+[DEFAULT]
+host = {host}
+[spdk]
+state_dir = {state}
+report = never
+poll_interval = 1
+auth_type = http_basic
+username = admin
+password = {password}
+endpoint = {url}
+"""
+
+
+@pytest.fixture
+def command(cloud, node, package, tmp_path):
+    """command(*words): the program as pip installed it, in a process of its own."""
+    conf = tmp_path / "cyborg.conf"
+    conf.write_text(CONF.format(host=cloud.host, state=node.state, password=PASSWORD,
+                                url=cloud.api_url))
+    started = []
+
+    def start(*words, **env):
+        process = subprocess.Popen(
+            [sys.executable, package / "bin" / "cyborg-spdk-arqd", "--config-file", conf, *words],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(package)] + sys.path), **env},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_program_once(cloud, node, bound, command):
+    process = command("--once")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, said
+    assert list(attached(node)) == [f"arq:{bound[0]}:{bound[1]}"]
+
+
+def test_program_tells_systemd_and_leaves_by_sigterm(cloud, node, bound, command, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        process = command(NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert manager.recv(4096) == b"READY=1"
+        wait_until(lambda: attached(node), "the attachment")
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, said
+        last = b""
+        while last != b"STOPPING=1":
+            last = manager.recv(4096)
+    assert len(attached(node)) == 1
+
+
+def test_program_without_credentials_says_so(cloud, node, command, tmp_path):
+    (tmp_path / "cyborg.conf").write_text("[spdk]\n")
+    process = command("--once")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert "auth_type" in said
