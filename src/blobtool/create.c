@@ -34,7 +34,7 @@
 struct create_options {
 	uint64_t size, cluster_size, block_size, md_page_size, ratio;
 	const char *force;
-	bool made;
+	bool made, as_json;
 	struct source_options source;
 };
 
@@ -541,6 +541,36 @@ static void print_made(const struct maker *mk)
 	}
 }
 
+static void print_json(const struct maker *mk)
+{
+	json_t *o = json_object(), *volumes = json_array();
+	char uuid[UUID_TEXT_SIZE];
+
+	uuid_to_text(&mk->uuid, uuid);
+	json_object_set_new(o, "name", text_json(mk->store));
+	json_object_set_new(o, "uuid", json_string(uuid));
+	json_object_set_new(o, "free_clusters", json_integer((json_int_t)maker_free_clusters(mk)));
+	json_object_set_new(o, "added", json_boolean(mk->adds));
+	for (uint32_t i = 0; i < mk->count; i++) {
+		const struct source *s = &mk->sources[i];
+		json_t *v = json_object();
+
+		uuid_to_text(&s->uuid, uuid);
+		json_object_set_new(v, "name", text_json(s->name));
+		json_object_set_new(v, "uuid", json_string(uuid));
+		json_object_set_new(
+			v, "size_bytes",
+			json_integer((json_int_t)(s->map->clusters * mk->geo.cluster_size)));
+		json_object_set_new(v, "source",
+				    s->file != NULL ? text_json(s->file) : json_null());
+		json_array_append_new(volumes, v);
+	}
+	json_object_set_new(o, "lvols", volumes);
+	json_dumpf(o, stdout, JSON_INDENT(1));
+	putchar('\n');
+	json_decref(o);
+}
+
 static void free_maker(struct maker *mk)
 {
 	for (uint32_t i = 0; mk->sources != NULL && i < mk->count; i++)
@@ -601,7 +631,7 @@ static int create(char **argv, uint32_t count, struct create_options *o, struct 
 	if (rc == 0)
 		rc = mk.adds ? adder_run(&mk, err) : make_store(&mk, o, err);
 	if (rc == 0)
-		print_made(&mk);
+		o->as_json ? print_json(&mk) : print_made(&mk);
 	else if (o->made && mk.img.fd >= 0)
 		unlink(argv[1]);
 	free_maker(&mk);
@@ -633,6 +663,7 @@ int verb_create(const struct tool_verb *verb, int argc, char **argv)
 		  0, 0, NULL, NULL },
 		{ "force", 0, OPTION_STRING, "SERIAL", "give up what is on IMAGE", &o.force, 0, 0,
 		  NULL, NULL },
+		{ "json", 'j', OPTION_FLAG, NULL, "answer in JSON", &o.as_json, 0, 0, NULL, NULL },
 		{ 0 },
 	};
 	struct error err = ERROR_INIT;

@@ -18,6 +18,7 @@
 #define TEXT_COLUMNS 64u
 #define TEXT_ROWS    32u
 #define SVG_CELLS    4096u
+#define LEGEND_MAX   200u
 
 /* One letter a blob, in turn. */
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -180,8 +181,14 @@ static void print_cells(const struct picture *p)
 	}
 }
 
+static bool is_in_legend(const struct model *m, const struct volume *v)
+{
+	return volume_claims(v) && !(m->is_lvol && v->allocated == 0 && model_is_super(m, v));
+}
+
 static void print_legend(const struct picture *p)
 {
+	uint32_t lines = 0, left_out = 0;
 	char label[NAME_SIZE];
 
 	puts("\n         #  metadata\n         .  free");
@@ -194,14 +201,19 @@ static void print_legend(const struct picture *p)
 	for (uint32_t i = 0; i < p->m->blob_count; i++) {
 		const struct volume *v = &p->m->blobs[i];
 
-		if (!volume_claims(v) ||
-		    (p->m->is_lvol && v->allocated == 0 && model_is_super(p->m, v)))
+		if (!is_in_legend(p->m, v))
 			continue;
+		if (lines++ >= LEGEND_MAX) {
+			left_out++;
+			continue;
+		}
 		printf("         %c  ", letters[i % (sizeof(letters) - 1)]);
 		text_print(stdout, tool_volume_label(p->m, i, label));
 		printf(", %" PRIu64 " clusters%s\n", v->allocated,
 		       v->damage != DAMAGE_NONE ? ", damaged" : "");
 	}
+	if (left_out > 0)
+		printf("            and %" PRIu32 " more\n", left_out);
 }
 
 static int print_text(const struct model *m, struct error *err)
@@ -243,13 +255,64 @@ static int write_svg(const struct model *m, const char *file, struct error *err)
 	return rc;
 }
 
+/* --- JSON ------------------------------------------------------------------------------------- */
+
+static json_t *cell_json(const struct picture *p, uint32_t i)
+{
+	static const char *const kinds[] = {
+		[CELL_FREE] = "free",	  [CELL_METADATA] = "metadata",
+		[CELL_OWNED] = "owned",	  [CELL_MIXED] = "several",
+		[CELL_SHARED] = "shared", [CELL_UNCLAIMED] = "unclaimed",
+	};
+	const struct cell *c = &p->cells[i];
+	json_t *o = json_object();
+
+	json_object_set_new(o, "first", json_integer((json_int_t)(i * p->each)));
+	json_object_set_new(o, "kind", json_string(kinds[c->kind]));
+	json_object_set_new(o, "used", json_integer((json_int_t)c->used));
+	if (c->blob != NO_BLOB)
+		json_object_set_new(o, "blob", text_json_id(p->m->blobs[c->blob].id));
+	return o;
+}
+
+static int print_json(const struct model *m, struct error *err)
+{
+	json_t *o = json_object(), *cells = json_array();
+	struct picture p;
+	int rc = picture_make(&p, m, TEXT_COLUMNS * TEXT_ROWS);
+
+	for (uint32_t i = 0; rc == 0 && i < p.count; i++)
+		json_array_append_new(cells, cell_json(&p, i));
+	json_object_set_new(o, "clusters", json_integer(m->geo.total_clusters));
+	json_object_set_new(o, "free_clusters", json_integer((json_int_t)m->free_clusters));
+	json_object_set_new(o, "cluster_size", json_integer(m->geo.cluster_size));
+	json_object_set_new(o, "clusters_per_cell", json_integer((json_int_t)p.each));
+	json_object_set_new(o, "cells", cells);
+	if (rc == 0)
+		json_dumpf(o, stdout, JSON_INDENT(1));
+	if (rc == 0)
+		putchar('\n');
+	json_decref(o);
+	picture_free(&p);
+	return rc < 0 ? error_set(err, rc, "no memory for the map") : 0;
+}
+
+static int show(const struct model *m, const char *svg, bool as_json, struct error *err)
+{
+	if (as_json)
+		return print_json(m, err);
+	return svg != NULL ? write_svg(m, svg, err) : print_text(m, err);
+}
+
 int verb_map(const struct tool_verb *verb, int argc, char **argv)
 {
 	const char *svg = NULL;
+	bool as_json = false;
 	const struct option_row rows[] = {
 		{ "svg", 's', OPTION_STRING, "FILE",
 		  "draw it in SVG into a file that is not there yet; - is standard output", &svg, 0,
 		  0, NULL, NULL },
+		{ "json", 'j', OPTION_FLAG, NULL, "answer in JSON", &as_json, 0, 0, NULL, NULL },
 		{ 0 },
 	};
 	struct error err = ERROR_INIT;
@@ -266,7 +329,7 @@ int verb_map(const struct tool_verb *verb, int argc, char **argv)
 	if (m.code < 0)
 		rc = error_set(&err, m.code, "%s: %s", argv[1], f.items[0].text);
 	else
-		rc = svg != NULL ? write_svg(&m, svg, &err) : print_text(&m, &err);
+		rc = show(&m, svg, as_json, &err);
 	if (rc < 0)
 		code = tool_complain(&err);
 	tool_close(&img, &f, &m);

@@ -68,12 +68,39 @@ static void clear_notes(struct notes *n)
 static void print_notes(const char *title, const struct notes *n)
 {
 	if (n->count > 0)
-		printf("%s\n", title);
+		puts(title);
 	for (uint32_t i = 0; i < n->count; i++) {
 		printf("  %" PRIu32 ". ", i + 1);
 		text_print(stdout, n->items[i]);
 		putchar('\n');
 	}
+}
+
+static json_t *notes_json(const struct notes *n)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < n->count; i++)
+		json_array_append_new(list, text_json(n->items[i]));
+	return list;
+}
+
+static void print_json(const struct repair *r)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "steps", notes_json(&r->steps));
+	json_object_set_new(o, "left", notes_json(&r->left));
+	json_object_set_new(o, "undo", r->kept != NULL ? text_json(r->kept) : json_null());
+	if (r->checked) {
+		json_object_set_new(o, "errors",
+				    json_integer((json_int_t)r->f.total[SEVERITY_ERROR]));
+		json_object_set_new(o, "warnings",
+				    json_integer((json_int_t)r->f.total[SEVERITY_WARNING]));
+	}
+	json_dumpf(o, stdout, JSON_INDENT(1));
+	putchar('\n');
+	json_decref(o);
 }
 
 /* --- planning --------------------------------------------------------------------------------- */
@@ -159,12 +186,12 @@ static int plan(struct repair *r, struct error *err)
 
 /* --- asking and writing ----------------------------------------------------------------------- */
 
-static bool agreed(bool yes)
+static bool agreed(const struct repair *r, bool yes)
 {
 	char line[16] = "";
 
-	if (yes)
-		return true;
+	if (yes || r->as_json)
+		return yes;
 	if (!isatty(STDIN_FILENO)) {
 		puts("\nNothing was changed: --yes carries it out.");
 		return false;
@@ -190,21 +217,20 @@ static void choose_file(const char *image, char *file, size_t size)
 
 static int carry_out(struct repair *r, const char *save, struct error *err)
 {
-	char file[256];
 	int rc;
 
-	choose_file(r->img->path, file, sizeof(file));
-	if (save == NULL)
-		save = file;
 	tool_hold_interrupts();
 	rc = undo_write(r->img, save, err);
-	if (rc == 0) {
+	if (rc == 0)
+		r->kept = save;
+	if (rc == 0 && !r->as_json) {
 		printf("\nWhat is replaced is kept in %s; `" PROGRAM
 		       " repair --undo %s` plays it back.\n",
 		       save, save);
 		fflush(stdout);
-		rc = undo_apply(r->img, err);
 	}
+	if (rc == 0)
+		rc = undo_apply(r->img, err);
 	tool_release_interrupts();
 	return rc;
 }
@@ -222,10 +248,22 @@ static int check_again(struct repair *r, int *code, struct error *err)
 	r->left = left;
 	if (rc < 0)
 		return rc;
-	printf("%s: %" PRIu64 " errors, %" PRIu64 " warnings are left\n", r->img->path,
-	       r->f.total[SEVERITY_ERROR], r->f.total[SEVERITY_WARNING]);
+	r->checked = true;
+	if (!r->as_json)
+		printf("%s: %" PRIu64 " errors, %" PRIu64 " warnings are left\n", r->img->path,
+		       r->f.total[SEVERITY_ERROR], r->f.total[SEVERITY_WARNING]);
 	*code = r->f.total[SEVERITY_ERROR] > 0 ? TOOL_EXIT_DAMAGED : TOOL_EXIT_OK;
 	return 0;
+}
+
+static void tell(const struct repair *r)
+{
+	if (r->as_json)
+		return;
+	print_notes("These things will be done:", &r->steps);
+	print_notes("These things cannot be done:", &r->left);
+	if (!image_has_plans(r->img))
+		puts(r->left.count > 0 ? "Nothing was changed." : "There is nothing to repair.");
 }
 
 static int do_repair(struct repair *r, bool yes, const char *save, int *code, struct error *err)
@@ -234,14 +272,11 @@ static int do_repair(struct repair *r, bool yes, const char *save, int *code, st
 
 	if (rc < 0)
 		return rc;
-	print_notes("These things will be done:", &r->steps);
-	print_notes("These things cannot be done:", &r->left);
+	tell(r);
 	*code = r->left.count > 0 ? TOOL_EXIT_DAMAGED : TOOL_EXIT_OK;
-	if (!image_has_plans(r->img)) {
-		puts(r->left.count > 0 ? "Nothing was changed." : "There is nothing to repair.");
+	if (!image_has_plans(r->img))
 		return 0;
-	}
-	if (!agreed(yes)) {
+	if (!agreed(r, yes)) {
 		*code = TOOL_EXIT_REFUSED;
 		return 0;
 	}
@@ -275,13 +310,17 @@ static int allow_word(const char *value, void *arg, struct error *err)
 static int repair_image(const char *path, struct repair *r, bool yes, const char *save, int *code,
 			struct error *err)
 {
+	char file[256];
 	struct image img;
 	int rc = image_open(&img, path, true, err);
 
 	if (rc < 0)
 		return rc;
 	r->img = &img;
-	rc = do_repair(r, yes, save, code, err);
+	choose_file(path, file, sizeof(file));
+	rc = do_repair(r, yes, save != NULL ? save : file, code, err);
+	if (rc == 0 && r->as_json)
+		print_json(r);
 	forget_round(r);
 	clear_notes(&r->steps);
 	free(r->pages);
@@ -298,6 +337,8 @@ int verb_repair(const struct tool_verb *verb, int argc, char **argv)
 	bool yes = false;
 	const struct option_row rows[] = {
 		{ "yes", 'y', OPTION_FLAG, NULL, "do not ask", &yes, 0, 0, NULL, NULL },
+		{ "json", 'j', OPTION_FLAG, NULL, "answer in JSON, and never ask", &r.as_json, 0, 0,
+		  NULL, NULL },
 		{ "allow", 'a', OPTION_CALL, "WHAT", "what may be lost (see above)", NULL, 0, 0,
 		  allow_word, &r.allow },
 		{ "save", 's', OPTION_STRING, "FILE",

@@ -34,6 +34,8 @@ struct notes {
  * @changed: this round planned something
  * @was_cut: the store becomes smaller, as its device is
  * @pages, @clusters: taken by plans; bits by index
+ * @as_json: one object at the end instead of lines
+ * @kept: the undo file, when something was written; @checked: @f is of what was written then
  */
 struct repair {
 	struct image *img;
@@ -43,6 +45,8 @@ struct repair {
 	struct notes steps, left;
 	bool changed, was_cut;
 	uint8_t *pages, *clusters;
+	bool as_json, checked;
+	const char *kept;
 };
 
 void repair_step(struct repair *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

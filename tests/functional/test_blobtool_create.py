@@ -2,6 +2,7 @@
 """cyborg-spdk-blob create, and what comes out again: sizes, content, sparseness, refusals."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -328,6 +329,31 @@ def test_map_of_many_clusters(tool):
     text = tool.run("map", "image").stdout
     assert "a character is 8 clusters" in text
     assert tool.run("map", "--svg", "-", "image").stdout.count("<title>") == 4096
+
+
+def test_json(tool, image, tmp_path):
+    cells = json.loads(tool.run("map", "--json", image).stdout)
+    assert (cells["clusters"], cells["free_clusters"], len(cells["cells"])) == (64, 61, 64)
+    assert cells["cells"][1] == {"first": 1, "kind": "owned", "used": 1, "blob": "0x100000001"}
+    added = json.loads(tool.run("create", "--json", image, "lvs0", "x=1M").stdout)
+    assert added["added"] and added["free_clusters"] == 61
+    assert added["lvols"][0]["uuid"] == tool.lvols(image)["x"]["uuid"]
+    Disk(image).flip(1, 100)
+    told = json.loads(tool.run("repair", "--json", image, code=REFUSED).stdout)
+    assert len(told["steps"]) == 2 and told["undo"] is None and "errors" not in told
+    done = json.loads(tool.run("repair", "--json", "--yes", image).stdout)
+    assert done["steps"] == told["steps"] and (done["errors"], done["warnings"]) == (0, 0)
+    assert (tmp_path / done["undo"]).exists() and done["left"] == []
+    assert json.loads(tool.run("repair", "--json", image).stdout)["steps"] == []
+
+
+def test_map_of_a_huge_store(tool):
+    """15 TiB and 300 volumes: the picture and its legend stay small."""
+    tool.create("image", *(f"v{i}=10G" for i in range(300)), size="15T", cluster="4M")
+    text = tool.run("map", "image").stdout
+    assert len(text.splitlines()) < 300 and "and 100 more" in text
+    assert len(tool.run("map", "--svg", "-", "image").stdout) < 2 * MIB
+    assert len(json.loads(tool.run("map", "--json", "image").stdout)["cells"]) <= 2048
 
 
 def test_dump(tool, image):
