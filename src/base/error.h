@@ -43,7 +43,7 @@ int error_vset(struct error *err, int code, const char *fmt, va_list args)
 	__attribute__((format(printf, 3, 0)));
 
 /**
- * error_prefix() - put words in front of the text of @err ("bdev Malloc0: " ...)
+ * error_prefix() - put words in front of the text of @err ("bdev Malloc0: " ...); never NULL
  *
  * Return: the code that @err has.
  */

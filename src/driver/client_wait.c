@@ -163,7 +163,7 @@ static int learn(struct client *c, uint64_t until, struct error *err)
 		error_set(err, rc, "target %s: %s", c->path, error_errno_text(rc));
 	if (rc == 0) {
 		rc = dialect_learn(&c->dialect, r[0].result, r[1].result, err);
-		if (rc < 0)
+		if (rc < 0 && err)
 			error_prefix(err, "target %s: ", c->path);
 	}
 	c->learnt = rc == 0;

@@ -244,6 +244,7 @@ static bool kit_is_known(const struct kit *kits, ssize_t count, const char *path
 static ssize_t kits_add(struct driver *d, struct kit **kits, ssize_t count, const char *dir)
 {
 	char path[PATH_MAX + NAME_MAX], real[PATH_MAX];
+	struct error ignored = ERROR_INIT;
 	struct kit *more;
 
 	for (size_t i = 0; kit_names[i]; i++) {
@@ -254,7 +255,7 @@ static ssize_t kits_add(struct driver *d, struct kit **kits, ssize_t count, cons
 		if (!more)
 			return -ENOMEM;
 		*kits = more;
-		if (kit_ask(d, real, &more[count], NULL) == 0)
+		if (kit_ask(d, real, &more[count], &ignored) == 0)
 			count++;
 	}
 	return count;

@@ -131,6 +131,15 @@ def test_discover_knows_each(node, kit, release):
     assert f"v{release}" in found[0]["version"]
 
 
+def test_program_that_cannot_be_asked_does_not_hurt_discover(node):
+    folder = node.dir / "bin"
+    folder.mkdir()
+    (folder / "spdk_tgt").write_bytes(b"\x7fELF no program")
+    (folder / "spdk_tgt").chmod(0o755)
+    answer = node("discover", env={"PATH": f"{folder}:{os.environ['PATH']}"})
+    assert not [k for k in answer["kits"] if k["path"].startswith(str(folder))]
+
+
 def test_stand_in_is_strict(node, kit, program):
     """What the tests above lean on: unknown names and parameters are refused as SPDK does it."""
     path = node.dir / "spdk.sock"
