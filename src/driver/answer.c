@@ -32,7 +32,7 @@ json_t *qos_json(const struct qos *q)
 json_t *attachment_json(const struct attachment *a)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, "
-			 "s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:s}",
+			 "s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:s, s:s, s:b}",
 			 "instance", a->instance, "accelerator", a->accelerator, "bdev", a->bdev,
 			 "host", a->host, "nqn", a->nqn, "nsid", (json_int_t)a->nsid, "uuid",
 			 a->uuid, "nguid", a->nguid, "serial", a->serial, "model", a->model,
@@ -40,7 +40,8 @@ json_t *attachment_json(const struct attachment *a)
 			 (json_int_t)a->size, "source", a->source, "volume", a->volume, "origin",
 			 a->origin, "transport", a->transport, "socket", a->socket, "read_only",
 			 a->read_only, "qos", qos_json(&a->qos), "dhchap_key", a->dhchap_key,
-			 "dhchap_ctrlr_key", a->dhchap_ctrlr_key, "psk", a->psk);
+			 "dhchap_ctrlr_key", a->dhchap_ctrlr_key, "psk", a->psk, "leaving",
+			 a->leaving);
 }
 
 static void take(const json_t *o, const char *name, char *out, size_t size)
@@ -117,6 +118,7 @@ void attachment_from(const json_t *o, struct attachment *out)
 	take(o, "dhchap_key", out->dhchap_key, sizeof(out->dhchap_key));
 	take(o, "dhchap_ctrlr_key", out->dhchap_ctrlr_key, sizeof(out->dhchap_ctrlr_key));
 	take(o, "psk", out->psk, sizeof(out->psk));
+	out->leaving = json_is_true(json_object_get(o, "leaving"));
 	if (!out->transport[0])
 		snprintf(out->transport, sizeof(out->transport), TRANSPORT_TCP);
 	if (!out->source[0])

@@ -306,6 +306,10 @@ static int plan_repeat(struct verb_run *v, const struct wish *w, struct accelera
 
 	if (rc < 0)
 		return rc;
+	if (a->leaving)
+		return error_set(err, -EBUSY,
+				 "instance %s has a detach that did not end: detach it again first",
+				 a->instance);
 	if (strcmp(a->host, w->want.host) != 0)
 		return error_set(
 			err, -EEXIST,

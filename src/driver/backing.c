@@ -16,11 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/le.h"
 #include "driver/drift.h"
 
 #define MEMORY_BLOCK_SIZE 512
-#define SUPER_BYTES	  4096
-#define WIPE_PIECE	  (UINT64_C(64) << 20)
+
+/* Of a Blobstore's super block, bytes and offsets. */
+#define SUPER_BYTES	   4096
+#define SUPER_MD_START	   64
+#define SUPER_MD_LEN	   68
+#define SUPER_MD_PAGE_SIZE 92
+
+#define WIPE_PIECE (UINT64_C(64) << 20)
 
 static bool has_transport(const json_t *transports)
 {
@@ -132,26 +139,6 @@ static int open_backing(const struct accelerator *a, struct error *err)
 	return fd;
 }
 
-int backing_clear_super(const struct accelerator *a, struct error *err)
-{
-	char super[SUPER_BYTES];
-	int fd, rc = 0;
-
-	if (access(a->path, F_OK) < 0)
-		return 0;
-	fd = open_backing(a, err);
-	if (fd < 0)
-		return err ? err->code : -EIO;
-	if (pread(fd, super, sizeof(super), 0) == sizeof(super) && !memcmp(super, "SPDKBLOB", 8)) {
-		memset(super, 0, sizeof(super));
-		if (pwrite(fd, super, sizeof(super), 0) != sizeof(super) || fsync(fd) < 0)
-			rc = error_set(err, -EIO, "the store on %s cannot be removed: %s", a->path,
-				       error_errno_text(-errno));
-	}
-	close(fd);
-	return rc;
-}
-
 static int zero_piece(int fd, bool device, uint64_t at, uint64_t len)
 {
 	uint64_t range[2] = { at, len };
@@ -173,6 +160,55 @@ static int zero_piece(int fd, bool device, uint64_t at, uint64_t len)
 	}
 	free(zeroes);
 	return rc;
+}
+
+/* Up to where a Blobstore's metadata goes; its data clusters lie behind. */
+static uint64_t metadata_end(const struct accelerator *a, const uint8_t *super)
+{
+	uint64_t start = le32_get(super + SUPER_MD_START), len = le32_get(super + SUPER_MD_LEN);
+	uint64_t page = le32_get(super + SUPER_MD_PAGE_SIZE);
+	uint64_t end = (start + len) * (page ? page : SUPER_BYTES);
+
+	return end > SUPER_BYTES && end < a->size ? end : a->size;
+}
+
+/* The super block goes last: until then a call that was killed can be made again. */
+static int clear_store(int fd, const struct accelerator *a)
+{
+	bool device = !strcmp(a->kind, "device");
+	uint8_t super[SUPER_BYTES];
+	uint64_t end;
+	int rc = 0;
+
+	if (pread(fd, super, sizeof(super), 0) != sizeof(super))
+		return -EIO;
+	if (memcmp(super, "SPDKBLOB", 8) != 0)
+		return 0;
+	end = metadata_end(a, super);
+	for (uint64_t at = SUPER_BYTES; at < end && rc == 0; at += WIPE_PIECE)
+		rc = zero_piece(fd, device, at, end - at < WIPE_PIECE ? end - at : WIPE_PIECE);
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	memset(super, 0, sizeof(super));
+	if (rc == 0 && pwrite(fd, super, sizeof(super), 0) != sizeof(super))
+		rc = -EIO;
+	return rc == 0 && fsync(fd) < 0 ? -errno : rc;
+}
+
+int backing_clear_store(const struct accelerator *a, struct error *err)
+{
+	int fd, rc;
+
+	if (access(a->path, F_OK) < 0)
+		return 0;
+	fd = open_backing(a, err);
+	if (fd < 0)
+		return err ? err->code : -EIO;
+	rc = clear_store(fd, a);
+	close(fd);
+	return rc == 0 ? 0
+		       : error_set(err, rc, "the store on %s cannot be removed: %s", a->path,
+				   error_errno_text(rc));
 }
 
 int backing_wipe(struct driver *d, const struct accelerator *a, struct error *err)

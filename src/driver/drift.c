@@ -123,6 +123,10 @@ static void drift_vhost(const struct view *v, const struct attachment *a, json_t
 
 void export_drift(const struct view *v, const struct attachment *a, json_t *list)
 {
+	if (a->leaving) {
+		drift(list, "instance %s: its detach did not end: detach it again", a->instance);
+		return;
+	}
 	drift_bdev(v, a, list);
 	if (!strcmp(a->transport, TRANSPORT_VHOST))
 		drift_vhost(v, a, list);

@@ -264,8 +264,8 @@ int need_method(struct client *c, const char *method, const char *what, struct e
 int export_backing(struct client *c, const struct accelerator *a, struct error *err);
 /** backing_drift() - append to @list a text for each thing of the bdev and store that is wrong */
 void backing_drift(const struct view *v, const struct accelerator *a, json_t *list);
-/** backing_clear_super() - zero the super block of a Blobstore; 0 when there is none */
-int backing_clear_super(const struct accelerator *a, struct error *err);
+/** backing_clear_store() - zero super block and metadata of a Blobstore; 0 when there is none */
+int backing_clear_store(const struct accelerator *a, struct error *err);
 /** backing_wipe() - zero all of it, with progress; the target is down */
 int backing_wipe(struct driver *d, const struct accelerator *a, struct error *err);
 

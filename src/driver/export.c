@@ -179,9 +179,9 @@ int export_ensure(struct client *c, const struct accelerator *acc, const struct 
 {
 	const json_t *bdev;
 	struct view v;
-	int rc = view_take(c, &v, err);
+	int rc = a->leaving ? 0 : view_take(c, &v, err);
 
-	if (rc < 0)
+	if (rc < 0 || a->leaving)
 		return rc;
 	if (!strcmp(a->source, SOURCE_RBD) && !view_bdev(v.bdevs, a->bdev)) {
 		view_fini(&v);

@@ -240,5 +240,5 @@ int store_unmake(struct verb_run *v, struct error *err)
 	if (!a.store_made || a.made)
 		return 0;
 	rc = target_stop(v->d, &a, err);
-	return rc == 0 ? backing_clear_super(&a, err) : rc;
+	return rc == 0 ? backing_clear_store(&a, err) : rc;
 }

@@ -58,6 +58,9 @@ static const char *const migrations[] = {
 	"ALTER TABLE attachment ADD COLUMN dhchap_key TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE attachment ADD COLUMN dhchap_ctrlr_key TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE attachment ADD COLUMN psk TEXT NOT NULL DEFAULT '';",
+
+	/* 3: attachments that a detach has begun to take back */
+	"ALTER TABLE attachment ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))

@@ -79,6 +79,7 @@ struct qos {
  * @volume: name in the store, or POOL/IMAGE; "" for the whole backing
  * @transport: "tcp", or "vhost-user-blk" at @socket
  * @dhchap_key, @dhchap_ctrlr_key, @psk: files that hold the host's keys; never their content
+ * @leaving: a detach began: it is not brought back any more
  * @host: the only host NQN that may connect
  * @nqn, @nsid, @uuid, @nguid, @serial, @model: what the host sees; never changes while attached
  * @family: "IPv4" or "IPv6"
@@ -108,6 +109,7 @@ struct attachment {
 	char dhchap_key[STATE_PATH_SIZE];
 	char dhchap_ctrlr_key[STATE_PATH_SIZE];
 	char psk[STATE_PATH_SIZE];
+	bool leaving;
 };
 
 /**

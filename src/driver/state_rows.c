@@ -16,7 +16,7 @@
 #define ATTACHMENT_COLUMNS                                                                         \
 	"instance, accelerator, bdev, host, nqn, nsid, uuid, nguid, serial, model, family, "       \
 	"address, port, size, source, volume, origin, transport, socket, read_only, rw_ios, "      \
-	"rw_mb, r_mb, w_mb, dhchap_key, dhchap_ctrlr_key, psk"
+	"rw_mb, r_mb, w_mb, dhchap_key, dhchap_ctrlr_key, psk, leaving"
 
 static void accelerator_read(sqlite3_stmt *q, void *row)
 {
@@ -76,6 +76,7 @@ static void attachment_read(sqlite3_stmt *q, void *row)
 	state_text(q, 24, a->dhchap_key, sizeof(a->dhchap_key));
 	state_text(q, 25, a->dhchap_ctrlr_key, sizeof(a->dhchap_ctrlr_key));
 	state_text(q, 26, a->psk, sizeof(a->psk));
+	a->leaving = sqlite3_column_int(q, 27) != 0;
 }
 
 /* Take the statement; fill at most one row. */
@@ -208,15 +209,16 @@ int state_put_attachment(struct state *s, const struct attachment *a, struct err
 		s,
 		state_prepare(s, err,
 			      "INSERT OR REPLACE INTO attachment (" ATTACHMENT_COLUMNS ") "
-			      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 			      "sssssissssssii"
-			      "sssssiiiiisss",
+			      "sssssiiiiisssi",
 			      a->instance, a->accelerator, a->bdev, a->host, a->nqn,
 			      (int64_t)a->nsid, a->uuid, a->nguid, a->serial, a->model, a->family,
 			      a->address, (int64_t)a->port, (int64_t)a->size, a->source, a->volume,
 			      a->origin, a->transport, a->socket, (int64_t)a->read_only,
 			      (int64_t)a->qos.rw_ios, (int64_t)a->qos.rw_mb, (int64_t)a->qos.r_mb,
-			      (int64_t)a->qos.w_mb, a->dhchap_key, a->dhchap_ctrlr_key, a->psk),
+			      (int64_t)a->qos.w_mb, a->dhchap_key, a->dhchap_ctrlr_key, a->psk,
+			      (int64_t)a->leaving),
 		err);
 }
 

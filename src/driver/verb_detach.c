@@ -158,17 +158,30 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	return 0;
 }
 
+/* From here on nobody brings it back, also when what follows fails. */
+static int leave(struct verb_run *v, struct error *err)
+{
+	struct attachment a;
+	int rc;
+
+	verb_attachment(v, &a);
+	rc = state_attachment(v->d->state, a.instance, &a, err);
+	a.leaving = true;
+	return rc == 0 ? state_put_attachment(v->d->state, &a, err) : rc == -ENOENT ? 0 : rc;
+}
+
 /* Out of the saved configuration first: a target that starts meanwhile must not show it. */
 static int unexport(struct verb_run *v, struct error *err)
 {
 	struct accelerator acc;
 	struct attachment a;
 	struct client *c;
-	int rc;
+	int rc = leave(v, err);
 
 	verb_accelerator(v, &acc);
 	verb_attachment(v, &a);
-	rc = export_forget(v->d, &acc, &a, err);
+	if (rc == 0)
+		rc = export_forget(v->d, &acc, &a, err);
 	if (rc < 0)
 		return rc;
 	rc = target_connect(v->d, &acc, &c, err);
@@ -185,19 +198,11 @@ static bool asked(const struct verb_run *v, const char *what)
 	return json_is_true(json_object_get(v->argument, what));
 }
 
-/* A target that was down brings the export back, as long as it is recorded: away with it again. */
-static int connect_again(struct verb_run *v, const struct accelerator *acc,
-			 const struct attachment *a, struct client **c, struct error *err)
-{
-	int rc = target_ensure(v->d, acc, c, err);
-
-	return rc == 0 ? export_remove(*c, a, err) : rc;
-}
-
 static int wipe(struct verb_run *v, struct error *err)
 {
 	struct accelerator acc;
 	struct attachment a;
+	bool gone;
 	struct client *c;
 	int rc;
 
@@ -205,8 +210,12 @@ static int wipe(struct verb_run *v, struct error *err)
 		return 0;
 	verb_accelerator(v, &acc);
 	verb_attachment(v, &a);
-	rc = connect_again(v, &acc, &a, &c, err);
-	if (rc == 0)
+	rc = target_ensure(v->d, &acc, &c, err);
+	/* Deleted already, by a call that was interrupted behind that. */
+	gone = rc == 0 && strcmp(a.source, SOURCE_RBD) != 0 &&
+	       client_wait(c, "bdev_get_bdevs", json_pack("{s:s}", "name", a.bdev), NULL, NULL) ==
+		       -EREMOTEIO;
+	if (rc == 0 && !gone)
 		rc = wipe_run(v->d, c, &acc, &a, err);
 	client_destroy(c);
 	return rc;
@@ -224,7 +233,7 @@ static int delete (struct verb_run *v, struct error *err)
 		return 0;
 	verb_accelerator(v, &acc);
 	verb_attachment(v, &a);
-	rc = connect_again(v, &acc, &a, &c, err);
+	rc = target_ensure(v->d, &acc, &c, err);
 	if (rc == 0)
 		rc = volume_delete(c, &acc, a.volume, err);
 	if (rc == 0)

@@ -313,7 +313,7 @@ static int make_backing(struct verb_run *v, struct error *err)
 		return 0;
 	/* A store whose loss was consented to: the target would load it, and make no other. */
 	if (!a.made)
-		return a.store_made ? backing_clear_super(&a, err) : 0;
+		return a.store_made ? backing_clear_store(&a, err) : 0;
 	fd = open(a.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		rc = error_set(err, -errno, "backing %s cannot be made: %s", a.path,

@@ -161,7 +161,7 @@ static int clear(struct verb_run *v, struct error *err)
 	if (asked(v, "wipe"))
 		return backing_wipe(v->d, &a, err);
 	if (a.store_made && !asked(v, "keep_backing"))
-		return backing_clear_super(&a, err);
+		return backing_clear_store(&a, err);
 	return 0;
 }
 

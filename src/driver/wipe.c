@@ -25,6 +25,7 @@ static int plan_export(struct driver *d, const struct attachment *a, struct atta
 
 	*out = *a;
 	memset(&out->qos, 0, sizeof(out->qos));
+	out->leaving = false;
 	out->dhchap_key[0] = out->dhchap_ctrlr_key[0] = out->psk[0] = '\0';
 	snprintf(out->transport, sizeof(out->transport), TRANSPORT_TCP);
 	names_uuid(d, "wipe", a->instance, text);

@@ -105,6 +105,7 @@ static void test_attachment_comes_back(void **state)
 				.port = 4420,
 				.size = 1 << 20,
 				.read_only = true,
+				.leaving = true,
 				.qos = { 1000, 2, 3, 4 } },
 			  got, *all;
 
@@ -246,7 +247,7 @@ static void test_schema_1_is_brought_forward(void **state)
 	assert_int_equal(sqlite3_exec(db, schema_1, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	reopen(b);
-	assert_true(state_version(b->s) >= 2);
+	assert_true(state_version(b->s) >= 3);
 	assert_int_equal(state_accelerator(b->s, "x", &acc, &b->err), 0);
 	assert_string_equal(acc.scenario, "whole");
 	assert_string_equal(acc.store, "");
@@ -257,6 +258,7 @@ static void test_schema_1_is_brought_forward(void **state)
 	assert_string_equal(a.transport, "tcp");
 	assert_int_equal(a.port, 4420);
 	assert_false(a.read_only);
+	assert_false(a.leaving);
 	assert_int_equal(a.qos.rw_ios, 0);
 	assert_string_equal(a.dhchap_key, "");
 	assert_int_equal(intent_open(b->s, i, &b->err), 0);
