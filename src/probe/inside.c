@@ -142,8 +142,9 @@ static int not_looked_at(struct probe_device *d, int status, uint64_t limit_ns)
 		return probe_find(d, PROBE_REASON_SILENT, PROBE_UNFIT, remedy,
 				  "%s does not answer within %u s", d->path,
 				  (unsigned int)(limit_ns / NS_PER_SEC));
-	return probe_find(d, PROBE_REASON_SILENT, PROBE_UNFIT, remedy,
-			  "%s could not be looked at: %s", d->path, error_errno_text(status));
+	return probe_find(
+		d, PROBE_REASON_SILENT, PROBE_UNFIT, remedy, "%s was not looked at: %s", d->path,
+		status == -ETIME ? "others did not answer for too long" : error_errno_text(status));
 }
 
 static void done_inside(void *arg, size_t i, int status, const void *answer)

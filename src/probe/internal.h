@@ -79,9 +79,9 @@ struct probe {
 
 /* limited.c: what may block */
 
-#define PROBE_LIMIT_NS	  (3 * NS_PER_SEC)  /* of one device in a listing */
+#define PROBE_LIMIT_NS	  (5 * NS_PER_SEC)  /* of one device in a listing */
 #define PROBE_PATIENCE_NS (20 * NS_PER_SEC) /* of a device that was named: a disk may sleep */
-#define PROBE_LIMITED_ALL 3		    /* all items of a job have so often the limit of one */
+#define PROBE_LIMITED_ALL 4		    /* what blocks may take that often the limit of one */
 #define PROBE_CHILD_NAME  "cyborg-probe"
 
 /**
@@ -89,8 +89,9 @@ struct probe {
  * @size: bytes of an answer
  * @limit_ns: of one item
  * @work: in the child: fill @answer, which is zero; nothing else of the child comes back
- * @done: in the caller, in order; @status 0, -ETIMEDOUT, -ECHILD when the child died, or a negative
- *        errno of starting it; @answer is NULL unless it is 0
+ * @done: in the caller, in order; @status 0, -ETIMEDOUT, -ETIME when others had used up the time of
+ *        all, -ECHILD when the child died, or a negative errno of starting it; @answer is NULL
+ *        unless it is 0
  */
 struct probe_limited {
 	size_t count, size;

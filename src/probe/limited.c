@@ -159,31 +159,27 @@ static int session_read(const struct session *s, char *answer, uint64_t until)
 	return 0;
 }
 
-/* What blocks also uses up the time of all: many dead devices must not add up. */
-static int take(struct session *s, size_t i, char *answer, uint64_t until)
+static int take(struct session *s, size_t i, char *answer)
 {
-	uint64_t end = clock_ns() + s->job->limit_ns;
-	int rc = 0;
+	int rc = s->pid < 0 ? session_start(s, i) : 0;
 
-	if (clock_ns() >= until)
-		return -ETIMEDOUT;
-	if (s->pid < 0)
-		rc = session_start(s, i);
-	return rc < 0 ? rc : session_read(s, answer, end < until ? end : until);
+	return rc < 0 ? rc : session_read(s, answer, clock_ns() + s->job->limit_ns);
 }
 
 int probe_limited(struct probe *p, const struct probe_limited *job)
 {
 	struct session s = { .job = job, .pid = -1 };
-	uint64_t until = clock_ns() + PROBE_LIMITED_ALL * job->limit_ns;
+	unsigned int blocked = 0;
 	char *answer = malloc(job->size);
 
 	if (!answer)
 		return -ENOMEM;
 	probe_reap(p);
 	for (size_t i = 0; i < job->count; i++) {
-		int rc = take(&s, i, answer, until);
+		/* Many that block must not add up. */
+		int rc = blocked < PROBE_LIMITED_ALL ? take(&s, i, answer) : -ETIME;
 
+		blocked += rc == -ETIMEDOUT;
 		if (rc < 0)
 			session_end(p, &s);
 		job->done(job->arg, i, rc, rc < 0 ? NULL : answer);

@@ -178,6 +178,63 @@ static void test_security_other_holder_is_refused(void **state)
 	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_HOLDER, "bcache0");
 }
 
+static void test_security_bcache_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/block/sda/bcache/set");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_BCACHE, "bcache");
+}
+
+/* Of a btrfs on several disks a mount names only one. */
+static void test_security_btrfs_member_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/fs/btrfs/features");
+	tree_dir(n->root, "sys/fs/btrfs/aaaa-bbbb/devices/sda");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_BTRFS, "the mounted btrfs aaaa-bbbb");
+}
+
+static void test_security_disk_of_a_loop_device_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/block/loop7/loop/backing_file", "/dev/sda\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_LOOP, "/dev/loop7");
+}
+
+static void test_security_export_of_the_kernel_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/kernel/config/nvmet/subsystems/nqn.a/namespaces/3/device_path",
+		  "/dev/sda\n");
+	tree_file(n->root, "sys/kernel/config/nvmet/subsystems/nqn.a/namespaces/3/enable", "1\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_EXPORT, "NVMe target (nqn.a/3)");
+}
+
+static void test_export_that_is_off_is_no_use(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/kernel/config/target/core/iblock_0/x/udev_path", "/dev/sda\n");
+	tree_file(n->root, "sys/kernel/config/target/core/iblock_0/x/enable", "0\n");
+	assert_int_equal(probe_device_verdict(look(n, "sda")), PROBE_FREE);
+	tree_file(n->root, "sys/kernel/config/target/core/iblock_0/x/enable", "1\n");
+	probe_devices_fini(&n->devices);
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_EXPORT, "SCSI target (iblock_0/x)");
+}
+
+static void test_hidden_paths_are_left_out(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "nvme0c0n1", 20, "2097152\n");
+	tree_file(n->root, "sys/block/nvme0c0n1/hidden", "1\n");
+	assert_null(look(n, "nvme0c0n1"));
+}
+
 static void test_security_open_by_process_is_refused(void **state)
 {
 	struct node *n = *state;
@@ -287,6 +344,12 @@ int main(void)
 		T(test_security_device_mapper_is_refused),
 		T(test_security_md_is_refused),
 		T(test_security_other_holder_is_refused),
+		T(test_security_bcache_is_refused),
+		T(test_security_btrfs_member_is_refused),
+		T(test_security_disk_of_a_loop_device_is_refused),
+		T(test_security_export_of_the_kernel_is_refused),
+		T(test_export_that_is_off_is_no_use),
+		T(test_hidden_paths_are_left_out),
 		T(test_security_open_by_process_is_refused),
 		T(test_read_only_is_unfit),
 		T(test_tiny_is_unfit),
