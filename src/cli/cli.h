@@ -85,7 +85,12 @@ extern const struct cli_extern cli_externs[];
  */
 enum cli_exit cli_extern_run(const struct cli_extern *e, char **argv);
 
-/* print.c */
+/* print.c, print_look.c */
+
+/** print_clean() - make texts safe for a terminal: what a target, a process or a disk says of
+ * itself may hold control characters
+ */
+void print_clean(json_t *answer);
 void print_discover(const json_t *answer);
 void print_list(const json_t *answer);
 void print_install(const json_t *answer);

@@ -97,6 +97,8 @@ static enum cli_exit show(const struct cli_verb *v, const struct cli_args *a, co
 	enum cli_exit code = CLI_EXIT_OK;
 	const char *health = json_string_value(json_object_get(answer, "health"));
 
+	if (!a->json)
+		print_clean(answer);
 	if (a->json)
 		puts(text);
 	else if (a->dry_run && v->call != cyborg_spdk_recover)

@@ -6,30 +6,12 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/print.h"
 
-#define SIZE_TEXT 24
-
-static const char *text(const json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s ? s : "";
-}
-
-static int64_t number(const json_t *o, const char *name)
-{
-	return json_integer_value(json_object_get(o, name));
-}
-
-static bool flag(const json_t *o, const char *name)
-{
-	return json_is_true(json_object_get(o, name));
-}
-
-static const char *size_text(int64_t bytes, char out[static SIZE_TEXT])
+const char *size_text(int64_t bytes, char out[static SIZE_TEXT])
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
 	double value = (double)bytes;
@@ -44,130 +26,41 @@ static const char *size_text(int64_t bytes, char out[static SIZE_TEXT])
 	return out;
 }
 
-static void print_devices(const json_t *list, bool ranked)
+/* Bytes of a control character at @s, of C0, DEL or C1 (U+0080 to U+009F); 0 when it is none. */
+static size_t control_len(const unsigned char *s)
 {
-	static const char *const heads[] = { "DEVICE", "KIND", "SIZE", "SERIAL", "SPDK", "WHY" };
-	struct table *t = table_create(6, heads);
-	char size[SIZE_TEXT], why[600];
-	json_t *d;
-	size_t i;
+	if (s[0] < 0x20 || s[0] == 0x7f)
+		return 1;
+	return s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0 ? 2 : 0;
+}
 
-	(void)ranked;
-	json_array_foreach ((json_t *)list, i, d) {
-		const char *verdict = text(d, "verdict");
+static void clean_string(json_t *v)
+{
+	char *copy = strdup(json_string_value(v)), *at = copy;
 
-		snprintf(why, sizeof(why), "%s%s%s", text(d, "reason"),
-			 text(d, "remedy")[0] ? "; " : "", text(d, "remedy"));
-		table_add(t, (const char *const[]){
-				     text(d, "path"), text(d, "kind"),
-				     size_text(number(d, "size"), size), text(d, "serial"),
-				     flag(d, "eligible")	      ? "yes"
-				     : !strcmp(verdict, "holds-data") ? "forced"
-								      : "no",
-				     flag(d, "eligible") && !why[0] ? "unused and empty" : why });
+	while (at && *at) {
+		size_t len = control_len((unsigned char *)at);
+
+		memset(at, '?', len);
+		at += len ? len : 1;
 	}
-	table_print(t);
-	table_destroy(t);
+	if (copy)
+		json_string_set(v, copy);
+	free(copy);
 }
 
-static void print_node(const json_t *n)
+void print_clean(json_t *answer)
 {
-	json_t *pages = json_object_get(n, "hugepages"), *h, *nvme = json_object_get(n, "nvme");
-	char size[SIZE_TEXT];
+	const char *key;
+	json_t *v;
 	size_t i;
 
-	printf("node %s, Linux %s: %" PRId64 " cores, %" PRId64 " NUMA node%s, %s of memory\n",
-	       text(n, "hostname"), text(n, "kernel"), number(n, "cpus"), number(n, "numa_nodes"),
-	       number(n, "numa_nodes") == 1 ? "" : "s", size_text(number(n, "memory"), size));
-	printf("io_uring: %s%s%s\n",
-	       flag(n, "io_uring") ? "allowed" : "not allowed: ", text(n, "io_uring_reason"), "");
-	printf("IOMMU: %s, vfio-pci: %s\n", flag(n, "iommu") ? "yes" : "no",
-	       flag(n, "vfio") ? "loaded" : "not loaded");
-	json_array_foreach (pages, i, h) {
-		if (number(h, "total"))
-			printf("hugepages of %s: %" PRId64 " of %" PRId64
-			       " free (NUMA node %" PRId64 ")\n",
-			       size_text(number(h, "page_size"), size), number(h, "free"),
-			       number(h, "total"), number(h, "numa_node"));
-	}
-	json_array_foreach (nvme, i, h)
-		printf("NVMe %s: %s %s, driver %s, NUMA node %" PRId64 "\n", text(h, "address"),
-		       text(h, "model"), text(h, "serial"),
-		       text(h, "driver")[0] ? text(h, "driver") : "none", number(h, "numa_node"));
-}
-
-static void print_kits(const json_t *list)
-{
-	static const char *const heads[] = { "KIT", "KIND", "VERSION" };
-	struct table *t = table_create(3, heads);
-	json_t *k;
-	size_t i;
-
-	json_array_foreach ((json_t *)list, i, k)
-		table_add(t, (const char *const[]){ text(k, "path"), text(k, "kind"),
-						    text(k, "version") });
-	table_print(t);
-	table_destroy(t);
-}
-
-static void print_targets(const json_t *list)
-{
-	static const char *const heads[] = { "TARGET", "PID", "KIND", "VERSION" };
-	struct table *t = table_create(4, heads);
-	char pid[16];
-	json_t *o;
-	size_t i;
-
-	json_array_foreach ((json_t *)list, i, o) {
-		snprintf(pid, sizeof(pid), "%" PRId64, number(o, "pid"));
-		table_add(t, (const char *const[]){ text(o, "socket"), pid, text(o, "kind"),
-						    flag(o, "answers") ? text(o, "version")
-								       : text(o, "error") });
-	}
-	table_print(t);
-	table_destroy(t);
-}
-
-void print_discover(const json_t *answer)
-{
-	print_node(json_object_get(answer, "node"));
-	puts("");
-	print_devices(json_object_get(answer, "devices"), false);
-	puts("");
-	print_kits(json_object_get(answer, "kits"));
-	puts("");
-	print_targets(json_object_get(answer, "targets"));
-}
-
-static void print_ceph(const json_t *list)
-{
-	json_t *c;
-	size_t i;
-
-	json_array_foreach ((json_t *)list, i, c)
-		printf("%-4s%s\n", flag(c, "eligible") ? "yes" : "no", text(c, "reason"));
-}
-
-void print_list(const json_t *answer)
-{
-	json_t *installed = json_object_get(answer, "accelerators"), *a;
-	const json_t *candidates = json_object_get(answer, "candidates");
-	char size[SIZE_TEXT];
-	size_t i;
-
-	if (!strcmp(text(answer, "scenario"), "ceph"))
-		print_ceph(candidates);
-	else
-		print_devices(candidates, true);
-	if (text(answer, "note")[0])
-		printf("%s\n", text(answer, "note"));
-	json_array_foreach (installed, i, a) {
-		if (i == 0)
-			puts("");
-		printf("installed: %s on %s, %s\n", text(a, "id"),
-		       text(a, "backing")[0] ? text(a, "backing") : "memory",
-		       size_text(number(a, "size"), size));
-	}
+	if (json_is_string(answer))
+		clean_string(answer);
+	json_array_foreach (answer, i, v)
+		print_clean(v);
+	json_object_foreach (answer, key, v)
+		print_clean(v);
 }
 
 void print_steps(const json_t *answer)

@@ -54,18 +54,24 @@ void table_add(struct table *t, const char *const *cells)
 		append(t, cells);
 }
 
-/* The last column is not padded: no blanks at the ends of lines. */
+static const char *cell(const struct table *t, size_t row, size_t column)
+{
+	const char *text = t->cells[row * t->columns + column];
+
+	return text ? text : "";
+}
+
+/* What stands last in a row is not padded: no blanks at the ends of lines. */
 void table_print(const struct table *t)
 {
 	for (size_t r = 0; t && r < t->rows; r++) {
-		for (size_t c = 0; c < t->columns; c++) {
-			const char *text = t->cells[r * t->columns + c];
+		size_t last = t->columns - 1;
 
-			if (c + 1 < t->columns)
-				printf("%-*s%*s", t->width[c], text ? text : "", GAP, "");
-			else
-				printf("%s\n", text ? text : "");
-		}
+		while (last && !cell(t, r, last)[0])
+			last--;
+		for (size_t c = 0; c < last; c++)
+			printf("%-*s%*s", t->width[c], cell(t, r, c), GAP, "");
+		printf("%s\n", cell(t, r, last));
 	}
 }
 
