@@ -17,6 +17,8 @@
 #   -t SECONDS       time limit (default 120)
 #   -m SIZE          memory (default 512M)
 #   -c CPUS          processors (default 1)
+#   -q WORDS         more words of QEMU's command line, separated by blanks (repeatable)
+#   -k WORDS         more words of the kernel's command line
 #   -l FILE          keep the kernel's console in FILE
 #
 # Exit codes: the script's own; 124 time limit; 125 the guest died without telling an exit code
@@ -123,8 +125,8 @@ finish()
 	rm -rf "$RUN"
 }
 
-files=() programs=() forward='' log='' limit=120 memory=512M cpus=1 only_image=0
-while getopts f:F:p:t:m:c:l:bh option; do
+files=() programs=() devices=() forward='' log='' limit=120 memory=512M cpus=1 only_image=0
+while getopts f:F:p:t:m:c:q:k:l:bh option; do
 	case $option in
 	f) files+=("$OPTARG") ;;
 	F) programs+=("$OPTARG") ;;
@@ -132,6 +134,11 @@ while getopts f:F:p:t:m:c:l:bh option; do
 	t) limit=$OPTARG ;;
 	m) memory=$OPTARG ;;
 	c) cpus=$OPTARG ;;
+	q)
+		read -ra words <<<"$OPTARG"
+		devices+=("${words[@]}")
+		;;
+	k) CMDLINE+=" $OPTARG" ;;
 	l) log=$OPTARG ;;
 	b) only_image=1 ;;
 	*) usage ;;
@@ -181,6 +188,7 @@ timeout -k 5 "$limit" $QEMU -nodefaults -no-user-config -no-reboot -display none
 	-chardev "file,id=console,path=$RUN/console" -serial chardev:console \
 	-chardev stdio,id=out,signal=off -serial chardev:out \
 	-netdev "user,id=net0,ipv6=off$forward" -device virtio-net-pci,netdev=net0,romfile= \
+	${devices[@]+"${devices[@]}"} \
 	</dev/null >"$RUN/out" 2>"$RUN/qemu.log" &
 QEMU_PID=$!
 wait "$QEMU_PID"

@@ -77,7 +77,8 @@ class Control:
         self.listener.close()
 
 
-def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M", seconds=120):
+def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M", seconds=120,
+         qemu=(), kernel=""):
     """Run a script of SCRIPTS in a guest; programs are put in /job with their libraries."""
     command = [HERE / "guest.sh", "-c", cpus, "-m", memory, "-t", seconds,
                "-f", SCRIPTS / "lib.sh"]
@@ -87,6 +88,10 @@ def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M
         command += ["-F", program]
     for host, guest in forwards:
         command += ["-p", f"{host}:{guest}"]
+    for words in qemu:
+        command += ["-q", words]
+    if kernel:
+        command += ["-k", kernel]
     command += [SCRIPTS / script, *args]
     run = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

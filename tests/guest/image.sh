@@ -15,21 +15,22 @@
 set -u -o pipefail
 export LC_ALL=C
 
-FORMAT=1 # goes up when the recipe below changes, so that old caches are made anew
+FORMAT=2 # goes up when the recipe below changes, so that old caches are made anew
 
 KERNEL=linux-image-amd64
 
 # Debian packages whose contents go into the guest, besides the kernel.
 PACKAGES="busybox-static nvme-cli libnvme1 libjson-c5 e2fsprogs libext2fs2 libcom-err2 libblkid1
 libuuid1 libc6 zlib1g libssl3 libdbus-1-3 libsystemd0 libcap2 libgcrypt20 libgpg-error0 liblzma5
-libzstd1 liblz4-1"
+libzstd1 liblz4-1 dmsetup libdevmapper1.02.1 libselinux1 libudev1 libpcre2-8-0"
 
 # Programs taken from them; their libraries follow.
-PROGRAMS="/usr/sbin/nvme /sbin/mke2fs /sbin/e2fsck"
+PROGRAMS="/usr/sbin/nvme /sbin/mke2fs /sbin/e2fsck /sbin/dmsetup"
 
 # Kernel modules; what they depend on follows.
 MODULES="virtio_pci virtio_net nvme nvme-tcp nvmet nvmet-tcp null_blk ext4 crc32c_generic
-crc32c_intel crct10dif_generic crct10dif_pclmul crc64_rocksoft_generic"
+crc32c_intel crct10dif_generic crct10dif_pclmul crc64_rocksoft_generic
+dm-mod raid1 loop zram vfio-pci vfio_iommu_type1"
 
 die()
 {
@@ -58,7 +59,7 @@ fetch_packages()
 {
 	local dir=$CACHE/deb lists=$CACHE/apt
 
-	[ ! -e "$dir/complete" ] || return 0
+	[ ! -e "$dir/complete-$FORMAT" ] || return 0
 	rm -rf "$dir"
 	mkdir -p "$dir" || return 1
 	if ! download "$dir"; then
@@ -70,7 +71,7 @@ fetch_packages()
 			return 1
 		fi
 	fi
-	: >"$dir/complete"
+	: >"$dir/complete-$FORMAT"
 }
 
 # word FILE OFFSET BYTES: a little-endian number
