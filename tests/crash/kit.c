@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,97 @@ void kit_fiber(unsigned int reactors, void (*fn)(void *arg), void *arg)
 	reactor_system_fini();
 	bdev_fini();
 }
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
+/* struct turns - @whose: the reactor that may run; @over: all may */
+static struct turns {
+	_Atomic unsigned int whose;
+	_Atomic bool over;
+	struct reactor_poller poller[KIT_REACTORS_MAX];
+	struct reactor_msg msg;
+	struct fiber_event told;
+} turns;
+
+static bool give_turn(struct reactor_poller *poller)
+{
+	unsigned int me = (unsigned int)(poller - turns.poller);
+
+	atomic_store(&turns.whose, (me + 1) % reactor_count());
+	while (atomic_load(&turns.whose) != me && !atomic_load(&turns.over))
+		sched_yield();
+	return true;
+}
+
+static struct reactor_poller *poller_here(void)
+{
+	return &turns.poller[reactor_index(reactor_self())];
+}
+
+static void turn_told(struct reactor_msg *msg)
+{
+	(void)msg;
+	fiber_event_set(&turns.told, 0);
+}
+
+static void turn_add_now(struct reactor_msg *msg)
+{
+	(void)msg;
+	reactor_poller_add(poller_here());
+}
+
+/* Only in the next turn: a reactor that sleeps is woken at the end of this one. */
+static void turn_add(struct reactor_msg *msg)
+{
+	static struct reactor_msg later;
+
+	later.fn = turn_add_now;
+	reactor_defer(&later);
+	msg->fn = turn_told;
+	reactor_send(reactor_at(0), msg);
+}
+
+static void turn_remove(struct reactor_msg *msg)
+{
+	reactor_poller_remove(poller_here());
+	msg->fn = turn_told;
+	reactor_send(reactor_at(0), msg);
+}
+
+static void turns_tell(void (*fn)(struct reactor_msg *msg))
+{
+	for (unsigned int i = 1; i < reactor_count(); i++) {
+		turns.told = (struct fiber_event)FIBER_EVENT_INIT;
+		turns.msg.fn = fn;
+		reactor_send(reactor_at(i), &turns.msg);
+		fiber_event_wait(&turns.told);
+	}
+}
+
+void kit_turns_begin(void)
+{
+	if (reactor_count() == 1)
+		return;
+	for (unsigned int i = 0; i < KIT_REACTORS_MAX; i++)
+		turns.poller[i] = (struct reactor_poller){ .fn = give_turn, .name = "turns" };
+	atomic_store(&turns.over, false);
+	atomic_store(&turns.whose, 1);
+	turns_tell(turn_add);
+	while (atomic_load(&turns.whose) != 0)
+		sched_yield();
+	reactor_poller_add(poller_here());
+}
+
+void kit_turns_end(void)
+{
+	if (reactor_count() == 1)
+		return;
+	atomic_store(&turns.over, true);
+	turns_tell(turn_remove);
+	reactor_poller_remove(poller_here());
+}
+
+/* --- bdevs ------------------------------------------------------------------------------------ */
 
 static void no_event(struct bdev_desc *desc, enum bdev_event event, void *user)
 {

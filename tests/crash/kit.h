@@ -28,6 +28,12 @@ void kit_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)
 unsigned int kit_cores(void);
 /** kit_fiber() - @fn(@arg) as a fiber of so many reactors; returns when it is over */
 void kit_fiber(unsigned int reactors, void (*fn)(void *arg), void *arg);
+/**
+ * kit_turns_begin() - reactors run one after the other, a turn of the loop each, so that what two
+ * of them do comes in the same order each time; until kit_turns_end()
+ */
+void kit_turns_begin(void);
+void kit_turns_end(void);
 struct bdev_desc *kit_open(const char *name);
 void kit_unregister(struct bdev *bdev);
 

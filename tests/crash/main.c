@@ -94,18 +94,17 @@ static void record_fiber(void *arg)
 {
 	struct session *s = arg;
 
+	kit_turns_begin();
 	run_begin(&s->run, s->seed, s->unmap_zeroes);
 	s->scenario->make(&s->run);
 	run_end(&s->run);
+	kit_turns_end();
 }
 
 static void record(struct session *s)
 {
-	/*
-	 * One reactor does things in one order: mutants name their steps by number, and what a
-	 * random sequence finds can be had again by its seed. Every fourth has two.
-	 */
-	unsigned int cores = s->quiet || s->seed % 4 != 0 ? 1 : kit_cores();
+	/* Mutants name their steps by number, also where there is one core only. */
+	unsigned int cores = s->quiet ? 1 : kit_cores();
 
 	snprintf(looking_at, sizeof(looking_at), "died while recording %s, seed %" PRIu64 "\n",
 		 s->scenario->name, s->seed);
