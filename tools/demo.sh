@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The main job on this machine, from an empty node to an empty node: discover, list, install,
-# attach, real data written and verified as the instance's host, update of the running target,
-# detach, uninstall. Everything it makes is in a temporary folder, which goes at the end.
+# The main job on this machine, from an empty node to an empty node: discover, list, install a store of
+# volumes, attach, real data written and verified as the instance's host, a snapshot for a second
+# one, update of the running target, detach, uninstall. Everything it makes is in a temporary folder, which goes at the end.
 
 set -eu -o pipefail
 export LC_ALL=C
@@ -14,7 +14,9 @@ export CYBORG_SPDK_STATE_DIR=$dir/state CYBORG_SPDK_BIN=$bin
 nqn_prefix=nqn.2014-08.org.nvmexpress:uuid
 host=$nqn_prefix:$(cat /proc/sys/kernel/random/uuid)
 other_host=$nqn_prefix:$(cat /proc/sys/kernel/random/uuid)
+perf_options=()
 nqn=
+snapshot_nqn=
 steps=0
 
 # What a demo that broke leaves running is taken down too.
@@ -24,7 +26,9 @@ finish()
 	code=$?
 	if [ $code != 0 ]; then
 		echo "The demo broke (exit code $code); taking down what it started." >&2
-		"$bin/cyborg-spdk" detach vm-1 --force >/dev/null 2>&1 || true
+		for vm in vm-1 vm-2; do
+			"$bin/cyborg-spdk" detach $vm --force >/dev/null 2>&1 || true
+		done
 		"$bin/cyborg-spdk" uninstall fast0 >/dev/null 2>&1 ||
 			echo "Something may still run: see cyborg-spdk status --state-dir $dir/state" >&2
 	fi
@@ -48,19 +52,25 @@ run()
 	line=${line//$host/\$HOST}
 	line=${line//$other_host/\$OTHER_HOST}
 	line=${line//${nqn:-$host}/\$NQN}
+	line=${line//${snapshot_nqn:-$host}/\$SNAPSHOT_NQN}
 	printf '\n   $ %s\n' "$line"
 	"$bin/$1" "${@:2}" 2>&1 | sed 's/^/   /'
 }
 
-# member NAME [INDEX]...: of the attachment's connection, for a program
+# member INSTANCE NAME: of the attachment as it is recorded, for a program
 member()
 {
-	"$bin/cyborg-spdk" attach vm-1 --host "$host" --json | python3 -c '
+	"$bin/cyborg-spdk" status --json | python3 -c '
 import json, sys
-value = json.load(sys.stdin)["data"]
-for key in sys.argv[1:]:
-    value = value[int(key) if key.isdigit() else key]
-print(value)' "$@"
+attachments = json.load(sys.stdin)["accelerators"][0]["attachments"]
+print(next(a for a in attachments if a["instance"] == sys.argv[1])[sys.argv[2]])' "$@"
+}
+
+# host_of INSTANCE NQN: perf_options of who may connect to it
+host_of()
+{
+	perf_options=(--addr "$(member "$1" address):$(member "$1" port)" --nqn "$(member "$1" nqn)"
+		--hostnqn "$2")
 }
 
 echo "This shows the main job of cyborg-spdk. All of it runs as $(id -un)."
@@ -73,17 +83,17 @@ say "List: which storage could be handed out, yes or no and why. A new empty fil
 truncate -s 256M "$dir/disk.img"
 run cyborg-spdk list "$dir/disk.img"
 
-say "Install: a supervised target on that file becomes the accelerator fast0."
-run cyborg-spdk install fast0 --backing "$dir/disk.img"
+say "Install: a supervised target with a store of volumes on that file: the accelerator fast0."
+run cyborg-spdk install fast0 --backing "$dir/disk.img" --scenario blobstore --cluster-size 1M
 
-say "Attach: export it to instance vm-1, whose host alone may connect, and prove the path once."
-run cyborg-spdk attach vm-1 --host "$host"
-address=$(member portals 0 0):$(member portals 0 1)
-nqn=$(member target_nqn)
+say "Attach: a new volume for instance vm-1, whose host alone may connect; the path is proved once."
+run cyborg-spdk attach vm-1 --host "$host" --size 128M
+nqn=$(member vm-1 nqn)
 printf '\n   NQN=%s\n' "$nqn"
 
 say "Real data: as that host, over NVMe/TCP, write 64 MiB that tells its place, and verify it."
-as_host=(--addr "$address" --nqn "$nqn" --hostnqn "$host")
+host_of vm-1 "$host"
+as_host=("${perf_options[@]}")
 run cyborg-spdk-perf "${as_host[@]}" -w write --verify-pattern persistent --seed 42 -o 128K \
 	--length 64M
 run cyborg-spdk-perf "${as_host[@]}" --verify-only --seed 42 -o 16K --length 64M
@@ -92,7 +102,19 @@ say "Load: random reads and writes of 4 KiB for 3 s, each read verified."
 run cyborg-spdk-perf "${as_host[@]}" -w randrw --verify -t 3 --offset 64M --length 32M
 
 say "Another host is refused: an export belongs to one host."
-if run cyborg-spdk-perf --addr "$address" --nqn "$nqn" --hostnqn "$other_host" --identify; then
+host_of vm-1 "$other_host"
+if run cyborg-spdk-perf "${perf_options[@]}" --identify; then
+	echo "   It was not refused." >&2
+	exit 1
+fi
+
+say "A second instance, on the other host: what vm-1 has now, read-only, with 64 MiB/s at most."
+run cyborg-spdk attach vm-2 --host "$other_host" --volume vm-1 --read-only --qos rw_mb=64
+snapshot_nqn=$(member vm-2 nqn)
+printf '\n   SNAPSHOT_NQN=%s\n' "$snapshot_nqn"
+host_of vm-2 "$other_host"
+run cyborg-spdk-perf "${perf_options[@]}" --verify-only --seed 42 -o 128K --length 64M
+if run cyborg-spdk-perf "${perf_options[@]}" -w write -n 1; then
 	echo "   It was not refused." >&2
 	exit 1
 fi
@@ -106,8 +128,9 @@ say "The export came back as it was, and the data with it."
 run cyborg-spdk-perf "${as_host[@]}" --verify-only --seed 42 -o 64K --length 64M
 run cyborg-spdk status
 
-say "Detach: take the export back. The host finds nothing there any more."
-run cyborg-spdk detach vm-1
+say "Detach: take the exports back. The host finds nothing there any more; the volumes go too."
+run cyborg-spdk detach vm-2
+run cyborg-spdk detach vm-1 --delete
 if run cyborg-spdk-perf "${as_host[@]}" --identify; then
 	echo "   It was not refused." >&2
 	exit 1
