@@ -16,6 +16,7 @@ def notify(text):
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
         try:
-            s.sendto(text.encode(), address)
+            # A manager that does not read must not hold the service up.
+            s.sendto(text.encode(), socket.MSG_DONTWAIT, address)
         except OSError:
             pass

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cyborg's own conductor, API and database, and a placement service, in this process.
 
-CYBORG_SPDK_CYBORG  a source folder of Cyborg (default: the installed one)
+CYBORG_SPDK_CYBORG     a source folder of Cyborg (default: the installed one)
+CYBORG_SPDK_CYBORG_DB  SQLAlchemy's URL of an empty database (default: SQLite, on which releases
+                       before 13 do not work in several threads)
 
 Real are Cyborg's code, its messages (oslo.messaging's in-process transport), its database (SQLite),
 placement (Debian's, on loopback HTTP) and the API (on loopback HTTP). In place of Keystone a filter
@@ -188,7 +190,7 @@ host = {host}
 transport_url = fake://
 use_stderr = false
 [database]
-connection = sqlite:///{folder}/cyborg.sqlite
+connection = {database}
 [placement]
 auth_type = admin_token
 endpoint = {placement}
@@ -216,8 +218,12 @@ class Cloud:
         self.placement_url, nova_url = (server.url for server in self.servers)
         self.conf_file = self.folder / "cyborg.conf"
         self.conf_file.write_text(CONF_TEXT.format(folder=folder, placement=self.placement_url,
-                                                   nova=nova_url, host="first"))
+                                                   nova=nova_url, host="first",
+                                                   database=self._database()))
         self._start_cyborg()
+
+    def _database(self):
+        return os.environ.get("CYBORG_SPDK_CYBORG_DB", f"sqlite:///{self.folder}/cyborg.sqlite")
 
     def _start_cyborg(self):
         import sqlalchemy
@@ -250,10 +256,11 @@ class Cloud:
         self.rpc_server.start()
 
     def stop(self):
+        """End what holds the process up; a second time is fine."""
         self.rpc_server.stop()
         self.rpc_server.wait()
-        for server in self.servers:
-            server.stop()
+        while self.servers:
+            self.servers.pop().stop()
 
     def placement(self, method, path, body=None):
         """The JSON of a placement call; None for an empty answer."""
@@ -284,14 +291,21 @@ class Cloud:
         from cyborg.conductor.rpcapi import ConductorAPI
         ResourceTracker(self.conf.host, ConductorAPI()).update_usage(context.get_admin_context())
 
+    def execute(self, statement):
+        """Rows that a statement finds in Cyborg's database."""
+        import sqlalchemy
+        engine = sqlalchemy.create_engine(self.conf.database.connection)
+        try:
+            with engine.begin() as db:
+                found = db.execute(sqlalchemy.text(statement))
+                return [dict(row) for row in found.mappings()] if found.returns_rows else []
+        finally:
+            engine.dispose()
+
     def rows(self, table):
         """A table of Cyborg's database, without the times of changes."""
-        import sqlite3
-        with sqlite3.connect(self.folder / "cyborg.sqlite") as db:
-            db.row_factory = sqlite3.Row
-            found = [dict(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY id")]
         return [{k: v for k, v in row.items() if k not in ("created_at", "updated_at")}
-                for row in found]
+                for row in self.execute(f"SELECT * FROM {table} ORDER BY id")]
 
     def devices(self, host):
         """Rows of a host's devices by accelerator, each with its deployables."""

@@ -4,11 +4,14 @@
 CYBORG_SPDK_LIBRARY  libcyborg-spdk.so (default: that of this repository's build)
 """
 
+import atexit
+import functools
 import importlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -29,16 +32,14 @@ def library():
     return str(path)
 
 
-@pytest.fixture(scope="session")
-def package(tmp_path_factory):
-    """The folder into which pip has put the package, with its entry points; imported from there."""
-    for name in ("pip", "setuptools", "wheel"):
-        cloud_module.need(name)
-    source = tmp_path_factory.mktemp("source")
-    target = tmp_path_factory.mktemp("installed")
+@functools.lru_cache(maxsize=None)
+def installed_package():
+    """pip's folder with the package and its entry points; imported from there from now on."""
+    source = Path(tempfile.mkdtemp(prefix="cs-"))
     shutil.copy(REPOSITORY / "pyproject.toml", source)
     shutil.copytree(REPOSITORY / "python", source / "python", symlinks=True,
                     ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
+    target = source / "installed"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps",
                     "--no-build-isolation", "--target", target, source], check=True,
                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -46,8 +47,16 @@ def package(tmp_path_factory):
     for name in [name for name in sys.modules if name.split(".")[0] == "cyborg_spdk"]:
         del sys.modules[name]
     importlib.invalidate_caches()
-    yield target
-    sys.path.remove(str(target))
+    atexit.register(shutil.rmtree, source, True)
+    return target
+
+
+@pytest.fixture(scope="session")
+def package():
+    """The folder of the installed package."""
+    for name in ("pip", "setuptools", "wheel"):
+        cloud_module.need(name)
+    return installed_package()
 
 
 @pytest.fixture
@@ -68,13 +77,18 @@ def install(node, name, size="16M"):
     return node("install", name, "--backing", node.dir / name, "--size", size)
 
 
+_running = []
+
+
 @pytest.fixture(scope="session")
 def whole_cloud(package, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cloud")
-    cloud_module.find_cyborg(folder)
-    running = cloud_module.Cloud(folder)
-    yield running
-    running.stop()
+    """Cyborg, once for the process; each module that imports this has a fixture of its own."""
+    if not _running:
+        folder = tmp_path_factory.mktemp("cloud")
+        cloud_module.find_cyborg(folder)
+        _running.append(cloud_module.Cloud(folder))
+    yield _running[0]
+    _running[0].stop()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import uuid
 
 import pytest
@@ -133,28 +134,39 @@ def test_bindings_of_other_hosts_are_left_alone(cloud, node, bound, service):
     assert attached(node) == {}
 
 
-def test_requests_that_may_not_be_seen_are_not_taken_for_deleted(cloud, node, bound, service):
+@pytest.fixture
+def keystone(cloud):
+    """Options of [spdk] for a password that Keystone takes."""
+    server = Http(KeystonePeer(cloud.api_url + "/v2"))
+    yield {"auth_type": "v3password", "auth_url": server.url, "password": PASSWORD,
+           "project_name": "service", "user_domain_name": "d", "project_domain_name": "d",
+           "endpoint": None}
+    server.stop()
+
+
+def test_requests_that_may_not_be_seen_are_not_taken_for_deleted(cloud, node, bound, service,
+                                                                 keystone):
     """To who is not admin Cyborg shows the requests of the own project only, without saying so."""
-    assert service().look()
+    assert service(username="admin", **keystone).look()
     before = attached(node)
     assert len(before) == 1
     assert cloud.api("GET", "/accelerator_requests", name="other")["arqs"] == []
-    assert not service(username="other").look()
+    assert not service(username="other", **keystone).look()
     assert attached(node) == before
 
 
-def test_keystone_user_needs_the_role_admin(cloud, node, bound, service):
-    keystone = Http(KeystonePeer(cloud.api_url + "/v2"))
+def test_a_database_that_was_emptied_detaches_nothing(cloud, node, bound, service):
+    one = service(report="never")
+    assert one.look()
+    before = attached(node)
+    cloud.delete(bound[1])
+    device = cloud.devices(cloud.host)["a"]
+    cloud.execute("UPDATE devices SET vendor = 'another'")
     try:
-        options = {"auth_type": "v3password", "auth_url": keystone.url, "password": PASSWORD,
-                   "project_name": "service", "user_domain_name": "d", "project_domain_name": "d",
-                   "endpoint": None}
-        assert not service(username="other", **options).look()
-        assert attached(node) == {}
-        assert service(username="admin", **options).look()
-        assert len(attached(node)) == 1
+        assert not one.look()
+        assert attached(node) == before
     finally:
-        keystone.stop()
+        cloud.execute(f"UPDATE devices SET vendor = '{device['vendor']}'")
 
 
 def test_wrong_password_changes_nothing(cloud, node, bound, service):
@@ -246,18 +258,25 @@ def test_program_once(cloud, node, bound, command):
 
 
 def test_program_tells_systemd_and_leaves_by_sigterm(cloud, node, bound, command, tmp_path):
+    told = []
+
+    def listen(manager):
+        while told[-1:] != [b"STOPPING=1"]:
+            told.append(manager.recv(4096))
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(60)
+        listener = threading.Thread(target=listen, args=(manager,))
+        listener.start()
         process = command(NOTIFY_SOCKET=str(tmp_path / "notify"))
-        assert manager.recv(4096) == b"READY=1"
         wait_until(lambda: attached(node), "the attachment")
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[1]
-        assert process.returncode == 0, said
-        last = b""
-        while last != b"STOPPING=1":
-            last = manager.recv(4096)
+        listener.join()
+    assert process.returncode == 0, said
+    assert told[0] == b"READY=1"
+    assert b"WATCHDOG=1" in told
     assert len(attached(node)) == 1
 
 
