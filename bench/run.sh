@@ -10,8 +10,9 @@ export PYTHONDONTWRITEBYTECODE=1
 python3 "$here/engine.py" --json "$out/engine.json"
 python3 "$here/nvmf_tcp.py" --json "$out/nvmf_tcp.json"
 python3 "$here/blobstore.py" --json "$out/blobstore.json"
+python3 "$here/discover.py" --json "$out/discover.json"
 python3 "$here/agent.py" --json "$out/agent.json"
-python3 - "$out/engine.json" "$out/nvmf_tcp.json" "$out/blobstore.json" \
+python3 - "$out/engine.json" "$out/nvmf_tcp.json" "$out/blobstore.json" "$out/discover.json" \
 	"$out/agent.json" <<'END'
 import json, sys
 rows = [row for path in sys.argv[1:] for row in json.load(open(path))["goals"]

@@ -93,9 +93,11 @@ static enum cli_exit complain(bool as_json, int rc, const char *message)
 
 static enum cli_exit show(const struct cli_verb *v, const struct cli_args *a, const char *text)
 {
-	json_t *answer = json_loads(text, 0, NULL);
-	enum cli_exit code = CLI_EXIT_OK;
+	bool tells_health = v->call == cyborg_spdk_status || v->call == cyborg_spdk_recover;
+	/* A large answer is not read again only to be printed as it came. */
+	json_t *answer = a->json && !tells_health ? NULL : json_loads(text, 0, NULL);
 	const char *health = json_string_value(json_object_get(answer, "health"));
+	enum cli_exit code = CLI_EXIT_OK;
 
 	if (!a->json)
 		print_clean(answer);
@@ -105,8 +107,7 @@ static enum cli_exit show(const struct cli_verb *v, const struct cli_args *a, co
 		print_steps(answer);
 	else
 		v->print(answer);
-	if ((v->call == cyborg_spdk_status || v->call == cyborg_spdk_recover) && health &&
-	    strcmp(health, "ok") != 0)
+	if (tells_health && health && strcmp(health, "ok") != 0)
 		code = CLI_EXIT_UNHEALTHY;
 	json_decref(answer);
 	return fflush(stdout) == 0 ? code : CLI_EXIT_FAILURE;

@@ -304,7 +304,7 @@ int client_settle(struct client *c, int status, const char *message, json_t *res
 }
 
 int client_send(struct client *c, const char *method, const char *name, json_t *params,
-		uint64_t timeout_ns, client_done_fn done, void *arg)
+		const struct client_pick *pick, uint64_t timeout_ns, client_done_fn done, void *arg)
 {
 	struct call *call;
 	int rc = -ENOMEM;
@@ -317,6 +317,7 @@ int client_send(struct client *c, const char *method, const char *name, json_t *
 	call = call_create(c, method, done, arg);
 	if (call) {
 		call->id = c->next_id;
+		call->pick = pick;
 		call->timer = loop_timer(c->loop, clock_ns() + timeout_ns, on_timeout, call);
 		if (call->timer)
 			rc = request_append(c, call->id, name, params);

@@ -96,11 +96,25 @@ int client_call(struct client *c, const char *method, json_t *params, uint64_t t
 int client_wait(struct client *c, const char *method, json_t *params, json_t **result,
 		struct error *err);
 
+#define CLIENT_PICK_MAX 12
+
+/**
+ * struct client_pick - what to keep of a large answer, so that the rest costs nothing
+ * @inside: the list stands in this member of the result; NULL: it is the result
+ * @words: members to keep of each object of the list, ends with NULL when fewer than
+ *         CLIENT_PICK_MAX; what is no object is dropped
+ */
+struct client_pick {
+	const char *inside;
+	const char *words[CLIENT_PICK_MAX];
+};
+
 /** struct client_request - one call of client_wait_all() */
 struct client_request {
 	const char *method;
-	json_t *params; /* stolen */
-	json_t *result; /* new reference, NULL after a failure */
+	const struct client_pick *pick; /* NULL: the whole answer */
+	json_t *params;			/* stolen */
+	json_t *result;			/* new reference, NULL after a failure */
 	int status;
 	struct error err;
 };
@@ -125,6 +139,12 @@ void client_set_timeout(struct client *c, uint64_t ns);
  * client_wait() does it by itself when it was not done.
  */
 int client_learn(struct client *c, struct error *err);
+/**
+ * client_learn_all() - client_learn() of many targets at once
+ * @errs: one for each; its code is 0 where that target was learnt
+ */
+void client_learn_all(struct client *const *clients, size_t count, uint64_t timeout_ns,
+		      struct error *errs);
 /** client_dialect() - what client_learn() learnt; NULL before */
 const struct dialect *client_dialect(const struct client *c);
 /** client_has() - the target has @method under its new or an old name; false before client_learn()

@@ -108,9 +108,57 @@ static void answer_error(struct client *c, struct call *call, const struct json_
 	client_end_call(c, call, &answer);
 }
 
+static bool is_picked(const struct client_pick *pick, const char *name)
+{
+	for (size_t i = 0; i < CLIENT_PICK_MAX && pick->words[i]; i++) {
+		if (!strcmp(pick->words[i], name))
+			return true;
+	}
+	return false;
+}
+
+static json_t *object_picked(const struct json_value *v, const struct client_pick *pick)
+{
+	json_t *o = json_object();
+
+	JSON_VALUE_FOREACH (member, v) {
+		if (o && is_picked(pick, member->name) && !json_object_get(o, member->name) &&
+		    json_object_set_new_nocheck(o, member->name, json_to_jansson(member)) < 0) {
+			json_decref(o);
+			o = NULL;
+		}
+	}
+	return o;
+}
+
+static json_t *list_picked(const struct json_value *v, const struct client_pick *pick)
+{
+	json_t *list = json_array();
+
+	JSON_VALUE_FOREACH (item, v) {
+		if (list && item->kind == JSON_KIND_OBJECT &&
+		    json_array_append_new(list, object_picked(item, pick)) < 0) {
+			json_decref(list);
+			list = NULL;
+		}
+	}
+	return list;
+}
+
+/* Return: what is to be kept of a result; of one that is no list as said, all. */
+static json_t *result_of(const struct json_value *v, const struct client_pick *pick)
+{
+	const struct json_value *list = pick && pick->inside ? json_member(v, pick->inside) : v;
+
+	if (!pick || !list || list->kind != JSON_KIND_ARRAY)
+		return json_to_jansson(v);
+	return pick->inside ? json_pack("{s:o}", pick->inside, list_picked(list, pick))
+			    : list_picked(list, pick);
+}
+
 static void answer_result(struct client *c, struct call *call, const struct json_value *value)
 {
-	json_t *result = json_to_jansson(value);
+	json_t *result = result_of(value, call->pick);
 	struct error err = ERROR_INIT;
 	struct client_answer answer = { .result = NULL };
 

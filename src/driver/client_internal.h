@@ -20,6 +20,7 @@ struct json_reader;
 /**
  * struct call - a request in flight
  * @method: as of 26.05, for its answer
+ * @pick: of the answer; NULL: all
  * @status, @message, @result: how a call ends that is not sent; given back with it
  */
 struct call {
@@ -27,6 +28,7 @@ struct call {
 	uint64_t id;
 	client_done_fn done;
 	void *arg;
+	const struct client_pick *pick;
 	struct loop_timer *timer;
 	int status;
 	char *message;
@@ -62,9 +64,13 @@ struct client {
 	char path[PATH_MAX];
 };
 
-/** client_send() - client_call() with the name and the parameters as they go over the wire */
+/**
+ * client_send() - client_call() with the name and the parameters as they go over the wire
+ * @pick: borrowed until @done; NULL: all
+ */
 int client_send(struct client *c, const char *method, const char *name, json_t *params,
-		uint64_t timeout_ns, client_done_fn done, void *arg);
+		const struct client_pick *pick, uint64_t timeout_ns, client_done_fn done,
+		void *arg);
 /** client_settle() - a call that ends from the loop without being sent; @result: stolen */
 int client_settle(struct client *c, int status, const char *message, json_t *result,
 		  client_done_fn done, void *arg);

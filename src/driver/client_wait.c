@@ -5,7 +5,7 @@
  * Threading: as client.h.
  */
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "driver/client_internal.h"
@@ -23,8 +23,9 @@ bool client_has(const struct client *c, const char *method)
 	return c->learnt && dialect_name(&c->dialect, method);
 }
 
-int client_call(struct client *c, const char *method, json_t *params, uint64_t timeout_ns,
-		client_done_fn done, void *arg)
+static int call_picked(struct client *c, const char *method, json_t *params,
+		       const struct client_pick *pick, uint64_t timeout_ns, client_done_fn done,
+		       void *arg)
 {
 	struct error err = ERROR_INIT;
 	const char *name = method;
@@ -34,9 +35,15 @@ int client_call(struct client *c, const char *method, json_t *params, uint64_t t
 	if (c->learnt && !own)
 		rc = dialect_request(&c->dialect, method, params, &name, &err);
 	if (rc == 0 && !own)
-		return client_send(c, method, name, params, timeout_ns, done, arg);
+		return client_send(c, method, name, params, pick, timeout_ns, done, arg);
 	json_decref(params);
 	return client_settle(c, rc, err.text, own, done, arg);
+}
+
+int client_call(struct client *c, const char *method, json_t *params, uint64_t timeout_ns,
+		client_done_fn done, void *arg)
+{
+	return call_picked(c, method, params, NULL, timeout_ns, done, arg);
 }
 
 /**
@@ -89,39 +96,49 @@ static json_t *params_of(struct client_request *r, bool keep)
 	return params;
 }
 
-static int send_one(struct client *c, struct client_request *r, struct wait_slot *slot,
-		    uint64_t until, bool keep)
+static int send_one(struct wait_slot *slot, uint64_t until, bool keep)
 {
+	struct client_request *r = slot->request;
 	json_t *params = params_of(r, keep);
 
 	if (!params && r->params)
 		return -ENOMEM;
-	return client_call(c, r->method, params, time_left(until), on_answer, slot);
+	return call_picked(slot->client, r->method, params, r->pick, time_left(until), on_answer,
+			   slot);
+}
+
+/* Each slot has its client and request. */
+static int wait_slots(struct wait_slot *slots, size_t count, uint64_t until, bool keep)
+{
+	struct waiting w = { .left = count, .done = count == 0 };
+	int rc;
+
+	for (size_t i = 0; i < count; i++) {
+		struct client_request *r = slots[i].request;
+
+		slots[i].waiting = &w;
+		r->status = send_one(&slots[i], until, keep);
+		if (r->status < 0) {
+			error_set(&r->err, r->status, "target %s, %s: %s", slots[i].client->path,
+				  r->method, error_errno_text(r->status));
+			w.done = --w.left == 0;
+		}
+	}
+	rc = w.done ? 0 : loop_run(slots[0].client->loop, &w.done);
+	/* Calls point to this frame: none may stay when the wait ends early. */
+	for (size_t i = 0; rc < 0 && i < count; i++)
+		client_abort(slots[i].client, rc, error_errno_text(rc));
+	return rc;
 }
 
 static int wait_batch(struct client *c, struct client_request *requests, size_t count,
 		      uint64_t until, bool keep)
 {
 	struct wait_slot slots[CLIENT_BATCH_MAX];
-	struct waiting w = { .left = count };
-	int rc;
 
-	for (size_t i = 0; i < count; i++) {
-		struct client_request *r = &requests[i];
-
-		slots[i] = (struct wait_slot){ &w, c, r };
-		r->status = send_one(c, r, &slots[i], until, keep);
-		if (r->status < 0) {
-			error_set(&r->err, r->status, "target %s, %s: %s", c->path, r->method,
-				  error_errno_text(r->status));
-			w.done = --w.left == 0;
-		}
-	}
-	/* Calls point to this frame: none may stay when the wait ends early. */
-	rc = loop_run(c->loop, &w.done);
-	if (rc < 0)
-		client_abort(c, rc, error_errno_text(rc));
-	return rc;
+	for (size_t i = 0; i < count; i++)
+		slots[i] = (struct wait_slot){ .client = c, .request = &requests[i] };
+	return wait_slots(slots, count, until, keep);
 }
 
 static int first_failure(const struct client_request *requests, size_t count, struct error *err)
@@ -136,40 +153,110 @@ static int first_failure(const struct client_request *requests, size_t count, st
 	return 0;
 }
 
+/**
+ * struct learning - a target that is asked for its methods and its version
+ * @is_old: it has no rpc_get_methods; asked under the names before 19.10
+ */
+struct learning {
+	struct client *client;
+	struct client_request r[2];
+	struct error *err;
+	bool is_old, over;
+};
+
 /* Under their names as they are: who does not know the names yet asks for them. */
-static int ask_both(struct client *c, const char *methods, const char *version,
-		    struct client_request r[2], uint64_t until)
+static size_t learning_slots(struct learning *l, struct wait_slot *slots)
 {
-	r[0] = (struct client_request){ .method = methods };
-	r[1] = (struct client_request){ .method = version };
-	return wait_batch(c, r, 2, until, false);
+	if (l->over)
+		return 0;
+	json_decref(l->r[1].result);
+	l->r[0] = (struct client_request){ .method = l->is_old ? "get_rpc_methods"
+							       : "rpc_get_methods" };
+	l->r[1] = (struct client_request){ .method = l->is_old ? "get_spdk_version"
+							       : "spdk_get_version" };
+	for (size_t i = 0; i < 2; i++)
+		slots[i] = (struct wait_slot){ .client = l->client, .request = &l->r[i] };
+	return 2;
+}
+
+static void learning_take(struct learning *l)
+{
+	struct client *c = l->client;
+	int rc = first_failure(l->r, 1, l->err);
+
+	if (rc == -ENOSYS && !l->is_old) {
+		l->is_old = true;
+		return;
+	}
+	l->over = true;
+	if (rc == 0) {
+		rc = dialect_learn(&c->dialect, l->r[0].result, l->r[1].result, l->err);
+		if (rc < 0)
+			error_prefix(l->err, "target %s: ", c->path);
+	}
+	c->learnt = rc == 0;
+	if (c->learnt)
+		*l->err = (struct error)ERROR_INIT;
+}
+
+/* One round trip; a second one for those with old names. */
+static int learn_rounds(struct learning *all, struct wait_slot *slots, size_t count, uint64_t until)
+{
+	int rc = 0;
+
+	for (int round = 0; rc == 0 && round < 2; round++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < count; i++)
+			n += learning_slots(&all[i], &slots[n]);
+		rc = wait_slots(slots, n, until, false);
+		for (size_t i = 0; i < count; i++) {
+			if (rc == 0 && !all[i].over)
+				learning_take(&all[i]);
+		}
+	}
+	return rc;
+}
+
+static void learn_all(struct client *const *clients, size_t count, uint64_t until,
+		      struct error *errs)
+{
+	struct learning *all = calloc(count, sizeof(*all));
+	struct wait_slot *slots = calloc(count, 2 * sizeof(*slots));
+	int rc = count && (!all || !slots) ? -ENOMEM : 0;
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		dialect_fini(&clients[i]->dialect);
+		clients[i]->learnt = false;
+		all[i] = (struct learning){ .client = clients[i], .err = &errs[i] };
+	}
+	if (rc == 0)
+		rc = learn_rounds(all, slots, count, until);
+	for (size_t i = 0; i < count; i++) {
+		if (rc < 0)
+			error_set(&errs[i], rc, "target %s: %s", clients[i]->path,
+				  error_errno_text(rc));
+		for (size_t k = 0; all && k < 2; k++)
+			json_decref(all[i].r[k].result);
+	}
+	free(all);
+	free(slots);
+}
+
+void client_learn_all(struct client *const *clients, size_t count, uint64_t timeout_ns,
+		      struct error *errs)
+{
+	learn_all(clients, count, clock_ns() + timeout_ns, errs);
 }
 
 static int learn(struct client *c, uint64_t until, struct error *err)
 {
-	struct client_request r[2];
-	int rc;
+	struct error why = ERROR_INIT;
 
-	dialect_fini(&c->dialect);
-	c->learnt = false;
-	rc = ask_both(c, "rpc_get_methods", "spdk_get_version", r, until);
-	if (rc == 0 && r[0].status == -ENOSYS) {
-		json_decref(r[1].result);
-		rc = ask_both(c, "get_rpc_methods", "get_spdk_version", r, until);
-	}
-	if (rc == 0)
-		rc = first_failure(r, 1, err);
-	else
-		error_set(err, rc, "target %s: %s", c->path, error_errno_text(rc));
-	if (rc == 0) {
-		rc = dialect_learn(&c->dialect, r[0].result, r[1].result, err);
-		if (rc < 0 && err)
-			error_prefix(err, "target %s: ", c->path);
-	}
-	c->learnt = rc == 0;
-	json_decref(r[0].result);
-	json_decref(r[1].result);
-	return rc;
+	learn_all(&c, 1, until, &why);
+	if (why.code && err)
+		*err = why;
+	return why.code;
 }
 
 int client_learn(struct client *c, struct error *err)

@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "driver/dialect.h"
 #include "driver/look.h"
 
 #define GREET_TIMEOUT_NS (3 * NS_PER_SEC)
 #define CALL_TIMEOUT_NS	 (5 * NS_PER_SEC)
 #define ALL_TIMEOUT_NS	 (10 * NS_PER_SEC)
-#define WORDS_MAX	 12
 
 /**
  * struct look - one target that is looked at
@@ -38,53 +38,49 @@ struct look {
 struct looks {
 	struct driver *d;
 	struct look *items;
-	size_t count, left;
-	bool done;
+	size_t count;
 	uint64_t until_ns;
 };
 
 /**
  * struct served - a method that tells what a target serves
  * @member: of our answer
- * @inside: the list is in this member of its result; NULL: it is the result
- * @words: members to keep of each item
  */
 static const struct served {
-	const char *member, *method, *inside;
-	const char *words[WORDS_MAX];
+	const char *member, *method;
+	struct client_pick pick;
 } served[] = {
 	{ "bdevs",
 	  "bdev_get_bdevs",
-	  NULL,
-	  { "name", "aliases", "product_name", "uuid", "block_size", "num_blocks", "claimed" } },
+	  { NULL,
+	    { "name", "aliases", "product_name", "uuid", "block_size", "num_blocks",
+	      "claimed" } } },
 	{ "lvol_stores",
 	  "bdev_lvol_get_lvstores",
-	  NULL,
-	  { "name", "uuid", "base_bdev", "total_data_clusters", "free_clusters", "cluster_size",
-	    "block_size" } },
+	  { NULL,
+	    { "name", "uuid", "base_bdev", "total_data_clusters", "free_clusters", "cluster_size",
+	      "block_size" } } },
 	{ "transports",
 	  "nvmf_get_transports",
-	  NULL,
-	  { "trtype", "max_queue_depth", "max_io_qpairs_per_ctrlr", "in_capsule_data_size",
-	    "max_io_size" } },
+	  { NULL,
+	    { "trtype", "max_queue_depth", "max_io_qpairs_per_ctrlr", "in_capsule_data_size",
+	      "max_io_size" } } },
 	{ "subsystems",
 	  "nvmf_get_subsystems",
-	  NULL,
-	  { "nqn", "subtype", "listen_addresses", "allow_any_host", "hosts", "serial_number",
-	    "model_number", "namespaces" } },
+	  { NULL,
+	    { "nqn", "subtype", "listen_addresses", "allow_any_host", "hosts", "serial_number",
+	      "model_number", "namespaces" } } },
 	{ "vhost_controllers",
 	  "vhost_get_controllers",
-	  NULL,
-	  { "ctrlr", "cpumask", "socket", "backend_specific" } },
+	  { NULL, { "ctrlr", "cpumask", "socket", "backend_specific" } } },
 	{ "threads",
 	  "thread_get_stats",
-	  "threads",
-	  { "name", "id", "cpumask", "busy", "idle", "active_pollers_count",
-	    "timed_pollers_count" } },
+	  { "threads",
+	    { "name", "id", "cpumask", "busy", "idle", "active_pollers_count",
+	      "timed_pollers_count" } } },
 	{ "reactors",
 	  "framework_get_reactors",
-	  "reactors",
-	  { "lcore", "busy", "idle", "in_interrupt", "lw_threads" } },
+	  { "reactors", { "lcore", "busy", "idle", "in_interrupt", "lw_threads" } } },
 };
 #define SERVED (sizeof(served) / sizeof(served[0]))
 
@@ -135,69 +131,51 @@ static void look_connect(struct look *l)
 	name_socket(l);
 }
 
-/* A target older than the method refuses it; that is an answer as well. */
-static void on_greeting(void *arg, const struct client_answer *answer)
-{
-	struct look *l = arg;
-
-	if (answer->status && answer->status != -ENOSYS && answer->status != -EREMOTEIO)
-		error_set(&l->err, answer->status, "target %s, spdk_get_version: %s",
-			  l->target->socket, answer->message);
-	l->all->done = --l->all->left == 0;
-}
-
 static void greet_all(struct looks *all)
 {
+	struct client **clients = calloc(all->count, sizeof(struct client *));
+	struct error *errs = calloc(all->count, sizeof(*errs));
+	size_t n = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		look_connect(&all->items[i]);
+		if (clients && errs && all->items[i].client)
+			clients[n++] = all->items[i].client;
+	}
+	if (clients && errs)
+		client_learn_all(clients, n, GREET_TIMEOUT_NS, errs);
+	n = 0;
 	for (size_t i = 0; i < all->count; i++) {
 		struct look *l = &all->items[i];
 
-		look_connect(l);
 		if (!l->client)
 			continue;
-		all->left++;
-		if (client_call(l->client, "spdk_get_version", NULL, GREET_TIMEOUT_NS, on_greeting,
-				l) == 0)
-			continue;
-		all->left--;
-		error_set(&l->err, -ENOMEM, "out of memory");
+		if (clients && errs)
+			l->err = errs[n++];
+		else
+			error_set(&l->err, -ENOMEM, "out of memory");
+		name_socket(l);
 	}
-	all->done = all->left == 0;
-	loop_run(all->d->loop, &all->done);
+	free(clients);
+	free(errs);
 }
 
-static json_t *pick(const json_t *item, const char *const *words)
+/* What was not picked, because it is no list, is shown as an empty one. */
+static json_t *list_of(const struct served *s, json_t *result)
 {
-	json_t *o = json_object(), *v;
+	json_t *list = s->pick.inside ? json_object_get(result, s->pick.inside) : result;
 
-	for (size_t i = 0; i < WORDS_MAX && words[i]; i++) {
-		v = json_object_get(item, words[i]);
-		if (v)
-			json_object_set(o, words[i], v);
-	}
-	return o;
+	return json_is_array(list) ? json_incref(list) : json_array();
 }
 
-static json_t *pick_all(const struct served *s, const json_t *result)
+static void set_version(json_t *o, const struct look *l)
 {
-	const json_t *from = s->inside ? json_object_get(result, s->inside) : result;
-	json_t *list = json_array(), *item;
-	size_t i;
+	const struct dialect *dialect = client_dialect(l->client);
+	const char *kind = l->target->kind;
 
-	json_array_foreach ((json_t *)from, i, item) {
-		if (json_is_object(item))
-			json_array_append_new(list, pick(item, s->words));
-	}
-	return list;
-}
-
-static void set_version(json_t *o, const struct probe_target *t, const json_t *result)
-{
-	const char *text = json_string_value(json_object_get(result, "version"));
-	const char *kind = t->kind;
-
-	if (text && !strcmp(kind, "unknown"))
-		kind = strstr(text, "cyborg") ? "engine" : "spdk";
-	json_object_set_new(o, "version", json_string(text ? text : ""));
+	if (!strcmp(kind, "unknown"))
+		kind = dialect->is_engine ? "engine" : "spdk";
+	json_object_set_new(o, "version", json_string(dialect->version));
 	json_object_set_new(o, "kind", json_string(kind));
 }
 
@@ -214,26 +192,26 @@ static void set_features(json_t *o, const struct client *c)
 
 static int ask(struct look *l, json_t *o, bool all)
 {
-	struct client_request requests[SERVED + 1] = { { .method = "spdk_get_version" } };
-	const struct served *asked[SERVED + 1];
+	struct client_request requests[SERVED] = { { .method = NULL } };
+	const struct served *asked[SERVED];
 	json_t *errors = json_object();
-	size_t count = 1;
+	size_t count = 0;
 
 	for (size_t i = 0; all && i < SERVED; i++) {
 		if (!client_has(l->client, served[i].method))
 			continue;
 		asked[count] = &served[i];
+		requests[count].pick = &served[i].pick;
 		requests[count++].method = served[i].method;
 	}
 	client_wait_all(l->client, requests, count, NULL);
-	set_version(o, l->target, requests[0].result);
-	for (size_t i = 1; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (requests[i].status)
 			json_object_set_new(errors, asked[i]->member,
 					    json_string(requests[i].err.text));
 		else
 			json_object_set_new(o, asked[i]->member,
-					    pick_all(asked[i], requests[i].result));
+					    list_of(asked[i], requests[i].result));
 	}
 	for (size_t i = 0; i < count; i++)
 		json_decref(requests[i].result);
@@ -252,10 +230,9 @@ static void describe(struct look *l, json_t *o, bool all)
 	uint64_t now = clock_ns(), left = l->all->until_ns > now ? l->all->until_ns - now : 1;
 
 	client_set_timeout(l->client, left < CALL_TIMEOUT_NS ? left : CALL_TIMEOUT_NS);
-	if (client_learn(l->client, &l->err) == 0) {
-		set_features(o, l->client);
-		ask(l, o, all);
-	}
+	set_version(o, l);
+	set_features(o, l->client);
+	ask(l, o, all);
 	name_socket(l);
 }
 

@@ -411,6 +411,47 @@ static void test_security_result_of_another_kind_is_refused(void **state)
 	stop();
 }
 
+static const struct client_pick pick_list = { NULL, { "a", "b" } };
+static const struct client_pick pick_inside = { "list", { "a" } };
+
+static json_t *ask_picked(const char *say, const struct client_pick *pick)
+{
+	struct client_request r = { .method = "a", .pick = pick };
+	struct error err = ERROR_INIT;
+
+	words = say;
+	start(say_words);
+	assert_int_equal(client_wait_all(peer.client, &r, 1, &err), 0);
+	stop();
+	return r.result;
+}
+
+static void test_only_what_is_picked_is_kept(void **state)
+{
+	static const struct {
+		const char *say, *kept;
+		const struct client_pick *pick;
+	} rows[] = {
+		{ "{\"id\":3,\"result\":[{\"a\":1,\"c\":{\"a\":2}},5,{\"b\":[3],\"a\":4,\"a\":9}]}",
+		  "[{\"a\":1},{\"b\":[3],\"a\":4}]", &pick_list },
+		{ "{\"id\":3,\"result\":{\"x\":1,\"list\":[{\"a\":1,\"b\":2}]}}",
+		  "{\"list\":[{\"a\":1}]}", &pick_inside },
+		{ "{\"id\":3,\"result\":{\"x\":1}}", "{\"x\":1}", &pick_inside },
+		{ "{\"id\":3,\"result\":{\"a\":1}}", "{\"a\":1}", &pick_list },
+		{ "{\"id\":3,\"result\":[]}", "[]", &pick_list },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *result = ask_picked(rows[i].say, rows[i].pick);
+		json_t *want = json_loads(rows[i].kept, 0, NULL);
+
+		assert_true(json_equal(result, want));
+		json_decref(result);
+		json_decref(want);
+	}
+}
+
 /* --- silence and death ------------------------------------------------------------------------ */
 
 static void die_in_answer(int fd)
@@ -667,6 +708,25 @@ static void test_old_names_are_learnt(void **state)
 	stop();
 }
 
+/* The one that is silent holds nobody up. */
+static void test_many_are_learnt_at_once(void **state)
+{
+	struct error errs[2] = { ERROR_INIT, ERROR_INIT }, err = ERROR_INIT;
+	struct client *clients[2];
+
+	(void)state;
+	start_two(be_learnt, wait_for_close);
+	clients[0] = peer.client;
+	assert_int_equal(client_connect(peer.loop, peer.path, &clients[1], &err), 0);
+	client_learn_all(clients, 2, 5 * SHORT_NS, errs);
+	assert_int_equal(errs[0].code, 0);
+	assert_true(client_has(clients[0], "bdev_get_bdevs"));
+	assert_int_equal(errs[1].code, -ETIMEDOUT);
+	assert_null(client_dialect(clients[1]));
+	client_destroy(clients[1]);
+	stop();
+}
+
 static void ask_again(void *arg, const struct client_answer *answer)
 {
 	*(int *)arg += 1;
@@ -735,6 +795,7 @@ int main(void)
 		cmocka_unit_test(test_refusals_carry_the_targets_words),
 		cmocka_unit_test(test_security_refusal_cannot_steer_a_terminal),
 		cmocka_unit_test(test_security_result_of_another_kind_is_refused),
+		cmocka_unit_test(test_only_what_is_picked_is_kept),
 		cmocka_unit_test(test_target_dies),
 		cmocka_unit_test(test_reads_are_asked_again_over_a_new_connection),
 		cmocka_unit_test(test_changes_are_not_asked_again),
@@ -745,6 +806,7 @@ int main(void)
 		cmocka_unit_test(test_security_requests_that_nobody_reads_are_bounded),
 		cmocka_unit_test(test_hundred_calls_in_flight),
 		cmocka_unit_test(test_old_names_are_learnt),
+		cmocka_unit_test(test_many_are_learnt_at_once),
 		cmocka_unit_test(test_callback_may_call_on_a_broken_connection),
 		cmocka_unit_test(test_destroy_ends_calls),
 		cmocka_unit_test(test_nobody_listens),
