@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 1
 # the verbs use NVMe-oF's own port and those behind it.
 FIRST="build unit asan tsan"
 LANE_A="functional functional-epoll"
-LANE_B="install format scripts layers security guest crash fuzz"
+LANE_B="python install format scripts layers security guest crash fuzz"
 PARTS="$FIRST $LANE_A $LANE_B"
 LOGS=build/check
 PYTEST=(/usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=10)
@@ -117,6 +117,12 @@ part_functional-epoll()
 {
 	CYBORG_SPDK_BACKEND=epoll pytests tests/functional --ignore-glob='*blobtool*' \
 		--ignore=tests/functional/test_man_pages.py
+}
+
+# The Python package; what needs Cyborg is skipped unless CYBORG_SPDK_CYBORG names its sources.
+part_python()
+{
+	pytests tests/python
 }
 
 part_guest()

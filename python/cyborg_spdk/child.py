@@ -65,8 +65,8 @@ def _answer(verb, process, order, timeout):
             raise
         raise SpdkError(errno.ETIMEDOUT, f"{verb} gave no answer for {timeout:g} s") from None
     try:
-        reply = json.loads(out)
-    except ValueError:
+        reply = dict(json.loads(out))
+    except (ValueError, TypeError):
         text = said.decode(errors="replace").strip()[-500:]
         raise SpdkError(errno.EIO, f"{verb}: its process left with {process.returncode} and no "
                         f"answer: {text}") from None

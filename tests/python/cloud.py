@@ -27,7 +27,7 @@ import pytest
 
 PASSWORD = "secret"
 ADMIN = {"X-Roles": "admin", "X-Service-Roles": "service", "X-Service-Identity-Status": "Confirmed"}
-HOW = "apt-get install what tools/install-deps.sh -n cyborg lists, or run it without -n"
+HOW = "tools/install-deps.sh cyborg installs what it takes"
 
 
 def need(*names):

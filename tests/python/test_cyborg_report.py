@@ -6,6 +6,8 @@ import json
 import os
 import signal
 
+import pytest
+
 from kit import cloud, install, library, node, package, whole_cloud  # noqa: F401 - fixtures
 
 
@@ -112,3 +114,28 @@ def test_uninstalled_accelerator_goes(cloud, node):
 def test_nothing_installed_is_an_empty_report(cloud):
     cloud.report()
     assert cloud.devices(cloud.host) == {}
+
+
+@pytest.mark.parametrize("helper", ["false", "echo", "echo []", "echo 3", "echo {}",
+                                    "echo '{\"answer\": {}}'", "/nonexistent", "echo '"])
+def test_discover_never_raises(cloud, node, helper):
+    from cyborg_spdk.driver import SPDKDriver
+    install(node, "a")
+    driver = SPDKDriver()
+    assert [d.stub for d in driver.discover()] == [False]
+    cloud.conf.set_override("helper", helper, group="spdk")
+    assert [d.stub for d in driver.discover()] == [True]
+    assert [d.stub for d in SPDKDriver().discover()] == [True]
+
+
+def test_update_and_statistics(cloud, node, program):
+    from cyborg_spdk.driver import SPDKDriver
+    install(node, "a")
+    driver = SPDKDriver()
+    device, = driver.discover()
+    assert driver.get_stats() == {"a": {"health": "ok", "size": 16 << 20, "attachments": []}}
+    pids = node.pids("a")
+    assert driver.update(device.controlpath_id, str(program("cyborg-spdk-tgt")))
+    assert node.pids("a") != pids
+    assert not driver.update(device.controlpath_id, "/nonexistent/spdk_tgt")
+    assert not driver.update("not JSON", "/nonexistent/spdk_tgt")

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is told to Cyborg, from the answer of status: names, limits, the same bytes again."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+from kit import library, node  # noqa: F401 - fixtures
+
+NOBODY = 65534
+ACCELERATOR = {"id": "a", "kind": "file", "size": 1 << 24, "block_size": 4096, "uuid": "u-1",
+               "target": "/usr/bin/cyborg-spdk-tgt", "version": "26.05", "scenario": "whole",
+               "store": "", "health": "ok", "attachments": []}
+ATTACHMENT = {"instance": "vm-1", "host": "nqn.h", "nqn": "nqn.s", "nsid": 1, "address": "::1",
+              "port": 4420, "size": 1 << 24}
+
+
+@pytest.fixture
+def devices():
+    from cyborg_spdk import devices
+    return devices
+
+
+@pytest.fixture
+def seen(devices, tmp_path):
+    """seen(accelerator...): what is reported by a node with these."""
+    (tmp_path / "state.db").write_text("")
+
+    def report(*accelerators, host="h", slots=1, traits=(), memory=None):
+        status = {"state_dir": str(tmp_path), "accelerators": list(accelerators)}
+        return devices.from_status(status, memory or devices.Memory(tmp_path), host, slots,
+                                   "CUSTOM_SSD", traits)
+    return report
+
+
+def accelerator(**members):
+    return {**ACCELERATOR, **members}
+
+
+def test_every_text_fits_with_the_longest_names(seen):
+    device, = seen(accelerator(id="a" * 48), host="h" * 255, slots=64)
+    assert len(device["cpid_info"]) <= 255
+    deployable, = device["deployables"]
+    assert len(deployable["name"]) <= 200 and len(deployable["attach_info"]) <= 255
+    last = seen(accelerator(id="a" * 48, scenario="blobstore"), host="h" * 255,
+                slots=64)[0]["deployables"][-1]
+    assert len(last["name"]) <= 200 and len(last["attach_info"]) <= 255
+
+
+def test_what_does_not_fit_is_left_out_and_the_rest_is_told(seen):
+    assert [d["accelerator"] for d in seen(accelerator(id="a" * 300), accelerator(id="b"))] == ["b"]
+
+
+def test_attach_info_is_flat_and_sorted(seen):
+    info = json.loads(seen(ACCELERATOR)[0]["deployables"][0]["attach_info"])
+    assert list(info) == sorted(info)
+    assert all(isinstance(value, str) for value in info.values())
+
+
+def test_same_bytes_whatever_the_order(seen):
+    one = accelerator(attachments=[dict(ATTACHMENT, instance=name) for name in ("b", "a")])
+    other = dict(reversed(one.items()))
+    other["attachments"] = [dict(reversed(a.items())) for a in reversed(one["attachments"])]
+    assert seen(one) == seen(other)
+    b = accelerator(id="b")
+    assert seen(one, b) == seen(b, one)
+
+
+def test_names_are_unique_over_hosts_slots_and_odd_host_names(devices):
+    names = [devices.deployable_name(host, name, slot)
+             for host in ("h", "h_spdk1_x", "h.example", "h-example", "h example", "h" * 65, "h" * 66)
+             for name in ("a", "x_spdk_a", "spdk1_a") for slot in (0, 1, 11)]
+    assert len(set(names)) == len(names)
+    assert not set(names) & {"h", "h_spdk1_x"}
+
+
+def test_slots_are_for_volumes_only(seen):
+    assert len(seen(ACCELERATOR, slots=4)[0]["deployables"]) == 1
+    store = seen(accelerator(scenario="blobstore"), slots=4)[0]["deployables"]
+    assert [d["name"] for d in store] == ["h_spdk_a", "h_spdk1_a", "h_spdk2_a", "h_spdk3_a"]
+
+
+def test_more_slots_leave_the_first_as_it_is(seen):
+    few = seen(accelerator(scenario="blobstore"), slots=1)[0]["deployables"]
+    many = seen(accelerator(scenario="blobstore"), slots=2)[0]["deployables"]
+    assert many[0] == few[0]
+
+
+def test_one_resource_class_and_traits(seen):
+    device, = seen(accelerator(kind="nvme ns"), traits=["CUSTOM_FAST", "CUSTOM_SPDK"])
+    assert device["deployables"][0]["attributes"] == [
+        ["rc", "CUSTOM_SSD"], ["trait0", "CUSTOM_SPDK"], ["trait1", "CUSTOM_SPDK_NVME_TCP"],
+        ["trait2", "CUSTOM_SPDK_NVME_NS"], ["trait3", "CUSTOM_FAST"]]
+
+
+def test_many_attachments_stay_within_the_column(seen):
+    many = [dict(ATTACHMENT, instance=f"vm-{i}" + "x" * 100) for i in range(1000)]
+    text = seen(accelerator(attachments=many))[0]["vendor_board_info"]
+    assert json.loads(text) == {"attachments": 1000, "health": "ok"}
+
+
+def test_one_that_is_down_is_told_as_last_seen(seen, devices, tmp_path):
+    before, = seen(accelerator(attachments=[ATTACHMENT]))
+    stub, = seen(accelerator(health="down"), memory=devices.Memory(tmp_path))
+    assert stub == dict(before, stub=True)
+    assert seen(accelerator(health="degraded"))[0]["stub"] is False
+
+
+def test_memory_survives_and_odd_files_are_not_used(seen, devices, tmp_path):
+    reported = seen(ACCELERATOR)
+    path = tmp_path / devices.CACHE_NAME
+    assert devices.stubs(devices.Memory(tmp_path).devices) == [dict(d, stub=True) for d in reported]
+    for text in ("", "{", "[1]", '[{"accelerator": "a"}]', '{"a": 1}', "3"):
+        path.write_text(text)
+        assert devices.Memory(tmp_path).devices == []
+    path.unlink()
+    path.mkdir()
+    assert devices.Memory(tmp_path).devices == []
+    assert seen(ACCELERATOR) == reported
+
+
+def test_default_state_directory_is_the_library_s(node, monkeypatch):
+    from cyborg_spdk import child
+    from cyborg_spdk.library import default_state_dir
+    for name in ("CYBORG_SPDK_STATE_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert child.call("status")["state_dir"] == default_state_dir()
+    if os.geteuid() != 0:
+        monkeypatch.setenv("XDG_STATE_HOME", str(node.dir))
+        assert child.call("status")["state_dir"] == default_state_dir()
+
+
+def test_root_takes_the_place_of_the_state_directory_s_user(node):
+    """The library lets nobody use another user's directory, not even root."""
+    from cyborg_spdk import Spdk, SpdkError, child
+    if os.geteuid() != 0:
+        pytest.skip("only root can take another user's place")
+    reads = subprocess.run([sys.executable, "-c", "import cyborg_spdk.child"], user=NOBODY,
+                           env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")})
+    if reads.returncode != 0:
+        pytest.skip("the repository is in a folder that other users may not read")
+    node.dir.chmod(0o755)
+    node.state.mkdir(mode=0o700)
+    os.chown(node.state, NOBODY, NOBODY)
+    with pytest.raises(SpdkError, match="belongs to the user 65534"):
+        Spdk(str(node.state)).status()
+    assert child.call("status", {}, str(node.state))["accelerators"] == []
