@@ -89,6 +89,7 @@ CYBORG_SPDK_API void cyborg_spdk_set_progress(struct cyborg_spdk *h, cyborg_spdk
  *   -EEXIST     refused: it is there already, with other properties
  *   -ENOTEMPTY  refused: the device holds data, or the accelerator has attachments
  *   -EPERM      refused: it needs a consent that the request did not give
+ *   -ENOSPC     refused: it does not fit
  *   -ENOENT     no such accelerator, instance, device or program
  *   -EHOSTDOWN, -ETIMEDOUT, -ECONNRESET, -EBADMSG, -EMSGSIZE
  *               the target does not run, or does not answer as it should
@@ -118,21 +119,27 @@ CYBORG_SPDK_API int cyborg_spdk_list(struct cyborg_spdk *h, const char *request,
  * Request: "id"; one of "backing" (path of a file or block device) and "memory" (bytes); "size"
  * (bytes, of a file to be made); "type" ("nvmf"); "target" (program; default the newest); "force"
  * (serial of a backing that holds data); "arguments" (array of further arguments of the target).
+ * "scenario": "whole" (default), "blobstore" with "store" (name; it implies the scenario),
+ * "cluster_size" and "clear_method", or "ceph" with "ceph_config" and "ceph_user" and no backing.
  */
 CYBORG_SPDK_API int cyborg_spdk_install(struct cyborg_spdk *h, const char *request, char **answer);
 /**
  * cyborg_spdk_attach() - export to an instance and prove the data path
  *
- * Request: "instance", "host" (NQN), "accelerator" (default: the only one that is free), "listen"
- * ("ADDR[:PORT]", default loopback), "size" (bytes; must be the backing's). The answer is in
- * os-brick's form ("driver_volume_type", "data") with further members beside.
+ * Request: "instance", "host" (NQN), "accelerator" (default: the only one that suits), "listen"
+ * ("ADDR[:PORT]", default loopback). On a store "size" (of a new volume, with "thick"), "volume"
+ * (name) or "clone" (of which snapshot); of a cluster "rbd" ("POOL/IMAGE"). "read_only"; "qos"
+ * (object of "rw_ios", "rw_mb", "r_mb", "w_mb"); "dhchap_key", "dhchap_ctrlr_key", "psk" (files);
+ * "transport" ("tcp", or "vhost-user-blk", which has no host). The answer is in os-brick's form
+ * ("driver_volume_type", "data") with further members beside.
  */
 CYBORG_SPDK_API int cyborg_spdk_attach(struct cyborg_spdk *h, const char *request, char **answer);
 /**
  * cyborg_spdk_detach() - take an export back
  *
  * Request: "instance"; "wait_ns": how long to wait for the host to leave (default 30 s); "force":
- * do not wait.
+ * do not wait. The volume is kept, unless "delete" or "wipe", or attach made it and no host could
+ * write to it ("keep" keeps that too).
  */
 CYBORG_SPDK_API int cyborg_spdk_detach(struct cyborg_spdk *h, const char *request, char **answer);
 /**
@@ -145,7 +152,8 @@ CYBORG_SPDK_API int cyborg_spdk_update(struct cyborg_spdk *h, const char *reques
 /**
  * cyborg_spdk_uninstall() - stop the target and remove what install made
  *
- * Request: "id"; "keep_backing": a file that install made stays.
+ * Request: "id"; "keep_backing": a file or store that install made stays; "delete": its volumes may
+ * be lost; "wipe": all of the backing is zeroed.
  */
 CYBORG_SPDK_API int cyborg_spdk_uninstall(struct cyborg_spdk *h, const char *request,
 					  char **answer);

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terms of an attachment: limits, keys of the host, transport. On the engine, and on a real SPDK.
+
+CYBORG_SPDK_REAL_TGT  command that starts a real target without hugepages, followed by the path of
+                      its RPC socket and further arguments
+"""
+
+import base64
+import os
+import shlex
+import stat
+import zlib
+
+import pytest
+
+from test_verbs_volumes import HOST, Node, snapshot
+
+
+def real_kit(cli):
+    """A script that stands for the target that CYBORG_SPDK_REAL_TGT starts."""
+    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
+    if not command:
+        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
+    kit = cli.dir / "spdk_tgt"
+    kit.write_text(f"""#!/bin/sh
+sock=/dev/null
+if [ "$1" = -r ]; then sock=$2; shift 2; fi
+exec {shlex.join(shlex.split(command))} "$sock" --disable-cpumask-locks "$@"
+""")
+    kit.chmod(0o755)
+    return kit
+
+
+@pytest.fixture(params=["engine", "spdk"])
+def store(request, node, program):
+    """A store on either kind of target."""
+    store = Node(node, program)
+    more = [] if request.param == "engine" else ["--target", real_kit(node), "--no-huge"]
+    store.install("--size", "48M", *more)
+    store.methods = store.rpc("rpc_get_methods")
+    yield store
+    if request.param == "spdk":
+        for x in node.status()["accelerators"][0]["attachments"]:
+            node("detach", x["instance"], "--force")
+        node("uninstall", "a", "--delete")
+
+
+def limits(store, volume="vm1"):
+    bdev = [b for b in store.rpc("bdev_get_bdevs") if f"pool/{volume}" in b["aliases"]][0]
+    return {k: v for k, v in bdev["assigned_rate_limits"].items() if v}
+
+
+# --- volumes, on what is not the engine too -------------------------------------------------------
+
+def test_life_of_volumes(store):
+    first = store.attach("vm1", "--size", "4M")
+    store.write(first)
+    snapshot(store, "vm1", "golden")
+    clone = store.attach("vm2", "--clone", "golden")
+    shown = store.attach("vm3", "--volume", "vm1", "--read-only")
+    assert store.holds(clone) and store.holds(shown)
+    assert store.io(shown, "-w", "write", "-n", "1").returncode == 4
+    assert store.cli.status()["health"] == "ok"
+    assert store.cli("detach", "vm3")["volume"] == "deleted"
+    assert store.cli("detach", "vm2", "--wipe")["volume"] == "deleted"
+    store.cli("detach", "vm1")
+    assert store.holds(store.attach("vm1", "--size", "4M"))
+    assert sorted(store.volumes()) == ["golden", "vm1"]
+    assert len(store.rpc("nvmf_get_subsystems")) == 2
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+def test_limits(store):
+    words = ["vm1", "--size", "4M", "--qos", "rw_ios=1500,w_mb=10"]
+    if "bdev_set_qos_limit" not in store.methods:
+        failure = store.refused(*words)
+        assert failure.code == 5 and "bdev_set_qos_limit" in failure.message
+        assert store.volumes() == {}
+        return
+    answer = store.attach(*words)
+    assert answer["data"]["qos_specs"] == {"total_iops_sec": 2000, "write_bytes_sec": 10 << 20}
+    wanted = {"rw_ios_per_sec": 2000, "w_mbytes_per_sec": 10}
+    assert limits(store) == wanted
+    assert store.attach(*words)["attachment"] == answer["attachment"]
+    assert store.refused("vm1", "--size", "4M").code == 3
+    store.rpc("bdev_set_qos_limit", name="pool/vm1", rw_ios_per_sec=5000)
+    status = store.cli.status()["accelerators"][0]
+    assert "rw_ios=5000" in " ".join(status["drift"])
+    store.cli("recover")
+    assert limits(store) == wanted and store.cli.status()["health"] == "ok"
+    store.cli("detach", "vm1")
+    assert limits(store) == {}
+    store.attach("vm1", "--size", "4M")
+    assert limits(store) == {}
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+SECRET = bytes(range(32))
+
+
+def key_text(prefix="DHHC-1:00:"):
+    crc = zlib.crc32(SECRET).to_bytes(4, "little")
+    return f"{prefix}{base64.b64encode(SECRET + crc).decode()}:"
+
+
+@pytest.fixture
+def key(store):
+    path = store.cli.dir / "host.key"
+    path.write_text(key_text())
+    path.chmod(0o600)
+    return path
+
+
+def where_the_secret_is(store):
+    """Files below the state directory, and of the command's own, that hold the key."""
+    text = key_text().split(":")[2].encode()
+    return [str(p) for p in store.cli.state.rglob("*") if p.is_file() and text in p.read_bytes()]
+
+
+def test_security_key_stays_in_its_file(store, key):
+    process = store.cli.start("attach", "vm1", "--host", HOST, "--size", "4M", "--dhchap-key", key,
+                              "--json")
+    assert key_text() not in process.stdout + process.stderr
+    assert where_the_secret_is(store) == []
+    assert stat.S_IMODE((store.cli.state / "state.db").stat().st_mode) == 0o600
+
+
+def test_keys_of_the_host(store, key):
+    words = ["vm1", "--size", "4M", "--dhchap-key", key]
+    if "keyring_file_add_key" not in store.methods:
+        failure = store.refused(*words)
+        assert failure.code == 5 and "keyring_file_add_key" in failure.message
+        assert store.volumes() == {}
+        return
+    failure = store.refused(*words)
+    assert failure.code == 5 and "to authenticate, which this host cannot do" in failure.message
+    assert store.volumes() == {} and store.rpc("keyring_get_keys") == []
+
+
+@pytest.mark.parametrize("mode, text, code, words", [
+    (0o644, key_text(), 3, "chmod 600"),
+    (0o600, "password", 2, "DHHC-1:"),
+    (0o600, "", 2, "DHHC-1:"),
+    (None, "", 4, "No such file"),
+])
+def test_security_key_files_are_checked(node, program, mode, text, code, words):
+    store = Node(node, program)
+    store.install("--size", "48M")
+    path = node.dir / "host.key"
+    if mode is not None:
+        path.write_text(text)
+        path.chmod(mode)
+    failure = store.refused("vm1", "--size", "4M", "--dhchap-key", path)
+    assert failure.code == code and words in failure.message
+    assert key_text() not in failure.message and store.volumes() == {}
+
+
+def test_controller_key_needs_the_hosts(node, program):
+    store = Node(node, program)
+    store.install("--size", "48M")
+    path = node.dir / "key"
+    path.write_text(key_text())
+    path.chmod(0o600)
+    failure = store.refused("vm1", "--size", "4M", "--dhchap-ctrlr-key", path)
+    assert failure.code == 2 and "give --dhchap-key" in failure.message
+
+
+# --- vhost-user -----------------------------------------------------------------------------------
+
+def test_vhost_user(store):
+    words = ["attach", "vm1", "--size", "4M", "--transport", "vhost-user-blk"]
+    if "vhost_create_blk_controller" not in store.methods:
+        failure = store.cli.refused(*words)
+        assert failure.code == 5 and "vhost_create_blk_controller" in failure.message
+        assert store.volumes() == {}
+        return
+    answer = store.cli(*words)
+    assert answer["driver_volume_type"] == "vhost_user_blk"
+    assert stat.S_ISSOCK(os.stat(answer["data"]["device_path"]).st_mode)
+    assert answer["data"]["size"] == 4 << 20 and answer["attachment"]["host"] == ""
+    assert store.cli(*words)["attachment"] == answer["attachment"]
+    assert store.cli.status()["health"] == "ok"
+    store.rpc("vhost_delete_controller", ctrlr=store.rpc("vhost_get_controllers")[0]["ctrlr"])
+    assert "is not exported" in " ".join(store.cli.status()["accelerators"][0]["drift"])
+    store.cli("recover")
+    assert store.cli.status()["health"] == "ok"
+    store.cli("detach", "vm1")
+    assert store.rpc("vhost_get_controllers") == []
