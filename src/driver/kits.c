@@ -74,6 +74,29 @@ static void dirs_own(struct dirs *d)
 	dirs_add_path(d, getenv("PATH"));
 }
 
+/* Where a folder with an SPDK, built or installed, has its programs. */
+static void dirs_add_tree(struct dirs *d, const char *folder)
+{
+	static const char *const below[] = { "", "/bin", "/build/bin" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
+		if (snprintf(path, sizeof(path), "%s%s", folder, below[i]) < (int)sizeof(path))
+			dirs_add(d, path);
+	}
+}
+
+/* A folder as cyborg.conf's spdk_dir names one; several separated by colons. */
+static void dirs_configured(struct dirs *d)
+{
+	const char *list = getenv("CYBORG_SPDK_KITS");
+	char *copy = list ? strdup(list) : NULL, *save, *dir;
+
+	for (dir = copy ? strtok_r(copy, ":", &save) : NULL; dir; dir = strtok_r(NULL, ":", &save))
+		dirs_add_tree(d, dir);
+	free(copy);
+}
+
 static void dirs_opt(struct dirs *d)
 {
 	DIR *dir = opendir("/opt");
@@ -81,12 +104,9 @@ static void dirs_opt(struct dirs *d)
 	char path[PATH_MAX];
 
 	while (dir && (e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/opt/%s/bin", e->d_name);
-		dirs_add(d, path);
-		snprintf(path, sizeof(path), "/opt/%s/build/bin", e->d_name);
-		dirs_add(d, path);
+		snprintf(path, sizeof(path), "/opt/%s", e->d_name);
+		if (e->d_name[0] != '.')
+			dirs_add_tree(d, path);
 	}
 	if (dir)
 		closedir(dir);
@@ -270,6 +290,7 @@ ssize_t kits_find(struct driver *d, struct kit **out)
 	if (!dirs)
 		return -ENOMEM;
 	dirs_own(dirs);
+	dirs_configured(dirs);
 	dirs_add_path(dirs, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/usr/libexec/spdk");
 	dirs_opt(dirs);
 	for (size_t i = 0; i < dirs->count && count >= 0; i++)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ceph as discover and `list ceph` see it: clusters, monitors, pools, and yes or no with reasons."""
 
+import ctypes
 import os
 import shutil
 import socket
@@ -96,7 +97,7 @@ def test_list_says_why_not(cli, target):
 
 @pytest.fixture
 def mini_ceph(cli):
-    """One monitor without authentication, no more: it answers for its (empty) list of pools."""
+    """One monitor without authentication, no more: it keeps a list of pools."""
     if not shutil.which("ceph-mon") or not shutil.which("monmaptool"):
         pytest.skip("ceph-mon is not installed")
     fsid, port = str(uuid.uuid4()), free_port()
@@ -131,9 +132,30 @@ log_file = {cli.dir}/mon.log
     process.wait()
 
 
+def make_pool(conf, name):
+    """By librados, as no command of Ceph's makes one without its Python modules."""
+    rados = ctypes.CDLL("librados.so.2")
+    cluster = ctypes.c_void_p()
+    calls = [(rados.rados_create2, ctypes.byref(cluster), b"ceph", b"client.admin", 0),
+             (rados.rados_conf_read_file, cluster, conf.encode()),
+             (rados.rados_conf_set, cluster, b"rados_mon_op_timeout", b"20"),
+             (rados.rados_conf_set, cluster, b"client_mount_timeout", b"20"),
+             (rados.rados_connect, cluster),
+             (rados.rados_pool_create, cluster, name.encode())]
+    for function, *args in calls:
+        assert function(*args) == 0, function
+    rados.rados_shutdown(cluster)
+
+
 def test_real_monitor_tells_its_pools(cli, mini_ceph):
     def found():
         return [c for c in cli("discover")["ceph"] if c["reachable"] and not c["error"]]
     mine, = wait_until(found, "the monitor")
     assert mine["fsid"] == mini_ceph and mine["monitors"][0]["protocol"] == "v2"
-    assert isinstance(mine["pools"], list)
+    assert mine["pools"] == []
+    make_pool(cli.env["CEPH_CONF"], "rbd")
+    assert found()[0]["pools"] == ["rbd"]
+    candidate, = [c for c in cli("list", "ceph")["candidates"] if c["kind"] == "ceph-pool"]
+    assert candidate["path"] == "mini/rbd" and candidate["fsid"] == mini_ceph
+    assert candidate["score"] == (100 if candidate["attach"] else 50)
+    assert candidate["attach"] or "bdev_rbd_create" in candidate["reason"]

@@ -189,6 +189,18 @@ def test_security_terminal_is_not_driven_by_a_target(cli, sockets):
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in line)
 
 
+@pytest.mark.parametrize("below", ["", "bin", "build/bin"])
+def test_kits_in_configured_folders(cli, below):
+    folder = cli.dir / "spdk" / below
+    folder.mkdir(parents=True)
+    kit = folder / "spdk_tgt"
+    kit.write_text("#!/bin/sh\necho 'SPDK v24.09 git sha1 abc'\n")
+    kit.chmod(0o755)
+    cli.env["CYBORG_SPDK_KITS"] = f"/nonexistent:{cli.dir / 'spdk'}"
+    told, = [k for k in cli("discover")["kits"] if k["path"] == str(kit)]
+    assert told["kind"] == "spdk" and told["version"].startswith("SPDK v24.09")
+
+
 def test_other_users_are_not_seen_and_that_is_said(cli):
     if os.geteuid() != 0:
         assert cli("discover")["unseen"]
