@@ -97,8 +97,11 @@ static enum cli_exit show(const struct cli_verb *v, const struct cli_args *a, co
 	/* A large answer is not read again only to be printed as it came. */
 	json_t *answer = a->json && !tells_health ? NULL : json_loads(text, 0, NULL);
 	const char *health = json_string_value(json_object_get(answer, "health"));
-	enum cli_exit code = CLI_EXIT_OK;
+	enum cli_exit code = tells_health && health && strcmp(health, "ok") != 0
+				     ? CLI_EXIT_UNHEALTHY
+				     : CLI_EXIT_OK;
 
+	/* This gives back the texts of the answer. */
 	if (!a->json)
 		print_clean(answer);
 	if (a->json)
@@ -107,8 +110,6 @@ static enum cli_exit show(const struct cli_verb *v, const struct cli_args *a, co
 		print_steps(answer);
 	else
 		v->print(answer);
-	if (tells_health && health && strcmp(health, "ok") != 0)
-		code = CLI_EXIT_UNHEALTHY;
 	json_decref(answer);
 	return fflush(stdout) == 0 ? code : CLI_EXIT_FAILURE;
 }
