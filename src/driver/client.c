@@ -92,6 +92,17 @@ static void write_some(struct client *c)
 	loop_watch_events(c->watch, (short)(POLLIN | (c->out_len ? POLLOUT : 0)));
 }
 
+/* What goes wrong here goes wrong again in the loop, which may end calls. */
+void client_flush(struct client *c)
+{
+	ssize_t n = 0;
+
+	if (c->fd >= 0 && c->out_len)
+		n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
+	if (n > 0)
+		c->out_at += (size_t)n;
+}
+
 static void on_event(void *arg, short revents)
 {
 	struct client *c = arg;

@@ -87,15 +87,6 @@ const char *client_path(const struct client *c);
 int client_call(struct client *c, const char *method, json_t *params, uint64_t timeout_ns,
 		client_done_fn done, void *arg);
 
-/**
- * client_wait() - client_call() and run the loop until the answer is there
- * @result: new reference; NULL when the caller does not want it
- *
- * Return: 0 or the status of the answer, @err naming socket, method and reason.
- */
-int client_wait(struct client *c, const char *method, json_t *params, json_t **result,
-		struct error *err);
-
 #define CLIENT_PICK_MAX 12
 
 /**
@@ -108,6 +99,22 @@ struct client_pick {
 	const char *inside;
 	const char *words[CLIENT_PICK_MAX];
 };
+
+/** client_call_picked() - client_call() of whose answer only @pick is kept, borrowed until @done */
+int client_call_picked(struct client *c, const char *method, json_t *params,
+		       const struct client_pick *pick, uint64_t timeout_ns, client_done_fn done,
+		       void *arg);
+/** client_flush() - send what fits now; the loop, when it runs next, sends the rest */
+void client_flush(struct client *c);
+
+/**
+ * client_wait() - client_call() and run the loop until the answer is there
+ * @result: new reference; NULL when the caller does not want it
+ *
+ * Return: 0 or the status of the answer, @err naming socket, method and reason.
+ */
+int client_wait(struct client *c, const char *method, json_t *params, json_t **result,
+		struct error *err);
 
 /** struct client_request - one call of client_wait_all() */
 struct client_request {

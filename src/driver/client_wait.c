@@ -23,7 +23,7 @@ bool client_has(const struct client *c, const char *method)
 	return c->learnt && dialect_name(&c->dialect, method);
 }
 
-static int call_picked(struct client *c, const char *method, json_t *params,
+int client_call_picked(struct client *c, const char *method, json_t *params,
 		       const struct client_pick *pick, uint64_t timeout_ns, client_done_fn done,
 		       void *arg)
 {
@@ -43,7 +43,7 @@ static int call_picked(struct client *c, const char *method, json_t *params,
 int client_call(struct client *c, const char *method, json_t *params, uint64_t timeout_ns,
 		client_done_fn done, void *arg)
 {
-	return call_picked(c, method, params, NULL, timeout_ns, done, arg);
+	return client_call_picked(c, method, params, NULL, timeout_ns, done, arg);
 }
 
 /**
@@ -103,8 +103,8 @@ static int send_one(struct wait_slot *slot, uint64_t until, bool keep)
 
 	if (!params && r->params)
 		return -ENOMEM;
-	return call_picked(slot->client, r->method, params, r->pick, time_left(until), on_answer,
-			   slot);
+	return client_call_picked(slot->client, r->method, params, r->pick, time_left(until),
+				  on_answer, slot);
 }
 
 /* Each slot has its client and request. */

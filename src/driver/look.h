@@ -9,15 +9,24 @@
 
 #include "driver/driver.h"
 
+struct looks;
+
 /**
- * look_targets() - the targets that run here, each asked for its version and what it can do
- * @served: also for all that it serves
+ * look_start() - greet the targets that run here, and ask each for all that it serves
+ * @all_served: false: only what each is and can do
  *
- * Takes at most about ten seconds, however many targets are silent.
+ * They work on it while the caller does something else. Takes three seconds when one is silent.
+ *
+ * Return: for look_finish(); NULL when memory is short.
+ */
+struct looks *look_start(struct driver *d, bool all_served);
+/**
+ * look_finish() - wait for what they answer, at most five seconds
+ * @looks: gone afterwards; NULL gives an empty array
  *
  * Return: array, new reference.
  */
-json_t *look_targets(struct driver *d, bool served);
+json_t *look_finish(struct looks *looks);
 
 /** look_ceph() - the clusters that this node is configured for; array, new reference */
 json_t *look_ceph(struct driver *d);

@@ -3,7 +3,8 @@
  * Running targets: version, features, and what each serves.
  *
  * All are greeted at once, so that silent ones cost their time limit only once; what answers is
- * then asked for the rest in one batch of calls each.
+ * then asked for the rest in one batch of calls each, and works on it while the caller looks at
+ * something else.
  *
  * Threading: as driver.h.
  */
@@ -19,28 +20,8 @@
 #include "driver/look.h"
 
 #define GREET_TIMEOUT_NS (3 * NS_PER_SEC)
-#define CALL_TIMEOUT_NS	 (5 * NS_PER_SEC)
-#define ALL_TIMEOUT_NS	 (10 * NS_PER_SEC)
-
-/**
- * struct look - one target that is looked at
- * @fd: of its socket, where its path does not do; -1
- * @err: why it does not answer
- */
-struct look {
-	const struct probe_target *target;
-	struct client *client;
-	struct looks *all;
-	int fd;
-	struct error err;
-};
-
-struct looks {
-	struct driver *d;
-	struct look *items;
-	size_t count;
-	uint64_t until_ns;
-};
+#define WAIT_NS		 (5 * NS_PER_SEC)
+#define ASK_TIMEOUT_NS	 (3600 * NS_PER_SEC) /* who waits for it says for how long */
 
 /**
  * struct served - a method that tells what a target serves
@@ -83,6 +64,45 @@ static const struct served {
 	  { "reactors", { "lcore", "busy", "idle", "in_interrupt", "lw_threads" } } },
 };
 #define SERVED (sizeof(served) / sizeof(served[0]))
+
+/**
+ * struct told - what a target told of one thing that it serves
+ * @asked: it can tell
+ * @err: why it did not
+ */
+struct told {
+	struct look *look;
+	const struct served *what;
+	bool asked;
+	json_t *result;
+	struct error err;
+};
+
+/**
+ * struct look - one target that is looked at
+ * @fd: of its socket, where its path does not do; -1
+ * @err: why it does not answer
+ */
+struct look {
+	const struct probe_target *target;
+	struct client *client;
+	struct looks *all;
+	int fd;
+	struct told told[SERVED];
+	struct error err;
+};
+
+/**
+ * struct looks - all of them
+ * @left: answers that are owed
+ */
+struct looks {
+	struct driver *d;
+	struct probe_target *targets;
+	struct look *items;
+	size_t count, left;
+	bool served, done;
+};
 
 static const char *const features[] = {
 	"nvmf_create_subsystem", "bdev_uring_create", "bdev_aio_create",
@@ -190,53 +210,74 @@ static void set_features(json_t *o, const struct client *c)
 	json_object_set_new(o, "features", list);
 }
 
-static int ask(struct look *l, json_t *o, bool all)
+static void on_told(void *arg, const struct client_answer *answer)
 {
-	struct client_request requests[SERVED] = { { .method = NULL } };
-	const struct served *asked[SERVED];
-	json_t *errors = json_object();
-	size_t count = 0;
+	struct told *t = arg;
 
-	for (size_t i = 0; all && i < SERVED; i++) {
-		if (!client_has(l->client, served[i].method))
-			continue;
-		asked[count] = &served[i];
-		requests[count].pick = &served[i].pick;
-		requests[count++].method = served[i].method;
-	}
-	client_wait_all(l->client, requests, count, NULL);
-	for (size_t i = 0; i < count; i++) {
-		if (requests[i].status)
-			json_object_set_new(errors, asked[i]->member,
-					    json_string(requests[i].err.text));
-		else
-			json_object_set_new(o, asked[i]->member,
-					    list_of(asked[i], requests[i].result));
-	}
-	for (size_t i = 0; i < count; i++)
-		json_decref(requests[i].result);
-	if (all)
-		json_object_set_new(o, "errors", errors);
-	else
-		json_decref(errors);
-	return client_is_connected(l->client)
-		       ? 0
-		       : error_set(&l->err, -ECONNRESET, "target %s went away while it was asked",
-				   l->target->socket);
+	t->result = json_incref(answer->result);
+	if (answer->status)
+		error_set(&t->err, answer->status, "target %s, %s: %s", t->look->target->socket,
+			  t->what->method, answer->message);
+	t->look->all->done = --t->look->all->left == 0;
 }
 
-static void describe(struct look *l, json_t *o, bool all)
+static void ask_one(struct look *l, struct told *t)
 {
-	uint64_t now = clock_ns(), left = l->all->until_ns > now ? l->all->until_ns - now : 1;
+	t->asked = client_has(l->client, t->what->method);
+	if (!t->asked)
+		return;
+	if (client_call_picked(l->client, t->what->method, NULL, &t->what->pick, ASK_TIMEOUT_NS,
+			       on_told, t) == 0)
+		l->all->left++;
+	else
+		error_set(&t->err, -ENOMEM, "out of memory");
+}
 
-	client_set_timeout(l->client, left < CALL_TIMEOUT_NS ? left : CALL_TIMEOUT_NS);
+static void ask_all(struct looks *all)
+{
+	for (size_t i = 0; all->served && i < all->count; i++) {
+		struct look *l = &all->items[i];
+
+		for (size_t k = 0; l->client && !l->err.code && k < SERVED; k++) {
+			l->told[k] = (struct told){ .look = l, .what = &served[k] };
+			ask_one(l, &l->told[k]);
+		}
+		if (l->client)
+			client_flush(l->client);
+	}
+}
+
+static void set_served(json_t *o, const struct look *l)
+{
+	json_t *errors = json_object();
+
+	for (size_t k = 0; k < SERVED; k++) {
+		const struct told *t = &l->told[k];
+
+		if (!t->asked)
+			continue;
+		if (t->result)
+			json_object_set_new(o, t->what->member, list_of(t->what, t->result));
+		else
+			json_object_set_new(
+				errors, t->what->member,
+				json_string(t->err.code ? t->err.text : "no answer in time"));
+	}
+	json_object_set_new(o, "errors", errors);
+}
+
+static void describe(struct look *l, json_t *o)
+{
 	set_version(o, l);
 	set_features(o, l->client);
-	ask(l, o, all);
-	name_socket(l);
+	if (l->all->served)
+		set_served(o, l);
+	if (!client_is_connected(l->client))
+		error_set(&l->err, -ECONNRESET, "target %s went away while it was asked",
+			  l->target->socket);
 }
 
-static json_t *target_json(struct look *l, bool all)
+static json_t *target_json(struct look *l)
 {
 	const struct probe_target *t = l->target;
 	json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:s}", "socket", t->socket,
@@ -250,32 +291,72 @@ static json_t *target_json(struct look *l, bool all)
 	if (t->inside[0])
 		json_object_set_new(o, "socket_inside", json_string(t->inside));
 	if (!l->err.code && l->client)
-		describe(l, o, all);
+		describe(l, o);
 	json_object_set_new(o, "answers", json_boolean(l->err.code == 0));
 	json_object_set_new(o, "error", json_string(l->err.text));
 	return o;
 }
 
-json_t *look_targets(struct driver *d, bool all)
+struct looks *look_start(struct driver *d, bool all_served)
 {
-	struct looks looks = { .d = d, .until_ns = clock_ns() + ALL_TIMEOUT_NS };
-	struct probe_target *targets;
-	json_t *list = json_array();
-	ssize_t n = probe_targets(d->probe, d->dir, &targets);
+	struct looks *all = calloc(1, sizeof(*all));
+	ssize_t n;
 
-	looks.items = n > 0 ? calloc((size_t)n, sizeof(*looks.items)) : NULL;
-	looks.count = looks.items ? (size_t)n : 0;
-	for (size_t i = 0; i < looks.count; i++)
-		looks.items[i] = (struct look){ .target = &targets[i], .all = &looks, .fd = -1 };
-	greet_all(&looks);
-	for (size_t i = 0; i < looks.count; i++)
-		json_array_append_new(list, target_json(&looks.items[i], all));
-	for (size_t i = 0; i < looks.count; i++) {
-		client_destroy(looks.items[i].client);
-		if (looks.items[i].fd >= 0)
-			close(looks.items[i].fd);
+	if (!all)
+		return NULL;
+	all->d = d;
+	all->served = all_served;
+	n = probe_targets(d->probe, d->dir, &all->targets);
+	all->items = n > 0 ? calloc((size_t)n, sizeof(*all->items)) : NULL;
+	all->count = all->items ? (size_t)n : 0;
+	for (size_t i = 0; i < all->count; i++) {
+		all->items[i].target = &all->targets[i];
+		all->items[i].all = all;
+		all->items[i].fd = -1;
 	}
-	free(looks.items);
-	free(targets);
+	greet_all(all);
+	ask_all(all);
+	return all;
+}
+
+static void set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Late answers find nobody: the calls end with their clients, before the rest goes. */
+static void looks_free(struct looks *all)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		struct look *l = &all->items[i];
+
+		client_destroy(l->client);
+		if (l->fd >= 0)
+			close(l->fd);
+		for (size_t k = 0; k < SERVED; k++)
+			json_decref(l->told[k].result);
+	}
+	free(all->items);
+	free(all->targets);
+	free(all);
+}
+
+json_t *look_finish(struct looks *all)
+{
+	json_t *list = json_array();
+	struct loop_timer *late;
+
+	if (!all)
+		return list;
+	all->done = all->left == 0;
+	late = all->done ? NULL
+			 : loop_timer(all->d->loop, clock_ns() + WAIT_NS, set_true, &all->done);
+	if (late)
+		loop_run(all->d->loop, &all->done);
+	if (all->left == 0)
+		loop_timer_cancel(all->d->loop, late);
+	for (size_t i = 0; i < all->count; i++)
+		json_array_append_new(list, target_json(&all->items[i]));
+	looks_free(all);
 	return list;
 }

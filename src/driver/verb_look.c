@@ -72,21 +72,26 @@ int verb_discover(struct driver *d, const json_t *request, json_t **answer, stru
 {
 	static const char *const names[] = { "type", NULL };
 	int rc = request_check(request, names, err);
+	struct looks *looks;
 
 	if (rc == 0)
 		rc = check_type(request, err);
 	if (rc < 0)
 		return rc;
 	driver_begin(d, "discover");
-	driver_step(d, "look at the node and its devices", 1, 4);
+	driver_step(d, "greet running targets", 1, 5);
+	looks = look_start(d, true);
+	driver_step(d, "look at the node and its devices", 2, 5);
 	*answer = json_object();
 	rc = look_node(d, *answer, err);
 	if (rc == 0) {
-		driver_step(d, "ask installed kits for their versions", 2, 4);
+		driver_step(d, "ask installed kits for their versions", 3, 5);
 		json_object_set_new(*answer, "kits", kits_json(d));
-		driver_step(d, "ask running targets", 3, 4);
-		json_object_set_new(*answer, "targets", look_targets(d, true));
-		driver_step(d, "ask Ceph's monitors", 4, 4);
+	}
+	driver_step(d, "wait for what the targets answer", 4, 5);
+	json_object_set_new(*answer, "targets", look_finish(looks));
+	if (rc == 0) {
+		driver_step(d, "ask Ceph's monitors", 5, 5);
 		json_object_set_new(*answer, "ceph", look_ceph(d));
 		json_object_set_new(*answer, "unseen", unseen_json(d));
 	}
@@ -202,7 +207,7 @@ static int list_ceph(struct driver *d, json_t *answer)
 
 	probe_refresh(d->probe);
 	driver_step(d, "ask running targets", 1, 2);
-	targets = look_targets(d, false);
+	targets = look_finish(look_start(d, false));
 	driver_step(d, "ask Ceph's monitors", 2, 2);
 	clusters = look_ceph(d);
 	json_object_set_new(answer, "candidates", look_ceph_candidates(targets, clusters));
