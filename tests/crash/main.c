@@ -185,7 +185,7 @@ static bool run_scenario(const struct scenario *scenario, const struct args *arg
 	record(&s);
 	if (args->mode != 2)
 		good &= pass(&s, 1);
-	if (args->mode != 1)
+	if (args->mode != 1 && PAGE_BLOCKS > 1)
 		good &= pass(&s, 2);
 	run_free(&s.run);
 	return good;
@@ -394,7 +394,7 @@ static int parse(int argc, char **argv, struct args *args)
 		  .value = "N",
 		  .min = 1,
 		  .max = 1000000,
-		  .help = "repair every Nth of them (default 40; with --long 10)",
+		  .help = "repair every Nth of them (default 120; with --long 20)",
 		  .out = &args->repair },
 		{ .name = "rounds",
 		  .kind = OPTION_U64,
@@ -479,7 +479,7 @@ int main(int argc, char **argv)
 	if (args.limit == 0)
 		args.limit = args.longer ? 200 : 16;
 	if (args.repair == 0)
-		args.repair = args.longer ? 10 : 40;
+		args.repair = args.longer ? 20 : 120;
 	if (args.rounds == 0)
 		args.rounds = args.longer ? 50 : 2;
 	log_set_print_level(LOG_DISABLED);

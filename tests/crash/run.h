@@ -12,8 +12,8 @@
 #include "kit.h"
 #include "model.h"
 
-#define CLUSTER		   4096u
-#define CLUSTER_BLOCKS	   (CLUSTER / BLOCK)
+#define CLUSTER_BLOCKS	   8u
+#define CLUSTER		   (CLUSTER_BLOCKS * BLOCK)
 #define STORE_CLUSTERS	   1400u
 #define STORE_CLUSTERS_MAX 1600u /* that it can grow to */
 #define STORE_MD_PAGES	   128u

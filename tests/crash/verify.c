@@ -817,13 +817,18 @@ static bool judge_mended(struct verify *v, const struct cut_image *image, enum m
 	return good;
 }
 
+static bool is_to_be_repaired(struct verify *v)
+{
+	return v->tool != NULL && v->repairable++ % v->repair_every == 0;
+}
+
 static bool survives_mending(struct verify *v, const struct cut_image *image)
 {
 	bool good = true;
 
 	if (image->outer == NULL && v->mendable++ % v->mend_every == 0)
 		good = judge_mended(v, image, MENDED_OLD) && judge_mended(v, image, MENDED_NEW);
-	if (good && v->tool != NULL && v->repairable++ % v->repair_every == 0)
+	if (good && is_to_be_repaired(v))
 		good = judge_mended(v, image, MENDED_BY_TOOL);
 	return good;
 }
@@ -844,17 +849,24 @@ static bool judge(struct verify *v, const struct cut_image *image)
 	return survives_mending(v, image);
 }
 
-/* What a person, or `repair`, does about a super block of two halves: its fields are sound. */
-static bool mend_super(struct verify *v, const struct cut_image *image, const struct error *err)
+static bool is_torn_super(const struct verify *v, const struct cut_image *image,
+			  const struct error *err)
 {
-	uint8_t *super = disk_data(v->disk), copy[PAGE];
 	bool torn = false;
 
 	for (const struct cut_image *at = image; at != NULL; at = at->outer) {
 		for (uint32_t i = 0; i < at->torn_count; i++)
 			torn |= at->torn[i] == 0;
 	}
-	if (v->mode == 1 || !torn || err->text[0] == '\0')
+	return torn && v->mode == 2 && err->text[0] != '\0';
+}
+
+/* What a person does about a super block of two halves: its fields are sound. */
+static bool mend_super(struct verify *v, const struct cut_image *image, const struct error *err)
+{
+	uint8_t *super = disk_data(v->disk), copy[PAGE];
+
+	if (!is_torn_super(v, image, err))
 		return wrong(v, "load: %s", err->text);
 	memcpy(copy, super, PAGE);
 	le32_put(copy + offsetof(struct blob_disk_super, clean), 0);
@@ -890,24 +902,46 @@ static bool judge_gone(struct verify *v)
 	return look_around(v) && go_on(v);
 }
 
+/* The real repair gets the super block as it is. */
+static bool super_is_repaired(struct verify *v, const struct cut_image *image)
+{
+	struct disk_mark mark = disk_mark(v->disk);
+	char printed[900];
+	bool good;
+
+	mend_run(v->tool, v->disk, printed, sizeof(printed));
+	v->repaired++;
+	good = load_mended(v, printed) && judge(v, image);
+	give_up(v);
+	forget_found(v);
+	disk_undo(v->disk, mark);
+	return good;
+}
+
+/* There is no store that can be loaded: none at all, or one with a torn super block. */
+static bool judge_unloadable(struct verify *v, const struct cut_image *image, struct error *err)
+{
+	if (may_be_gone(v, image))
+		return judge_gone(v);
+	if (is_torn_super(v, image, err) && is_to_be_repaired(v) && !super_is_repaired(v, image))
+		return false;
+	if (!mend_super(v, image, err))
+		return false;
+	*err = (struct error)ERROR_INIT;
+	if (load(v, false, err) < 0)
+		return wrong(v, "load with a mended super block: %s", err->text);
+	return judge(v, image);
+}
+
 static bool load_and_judge(struct verify *v, const struct cut_image *image)
 {
 	struct error err = ERROR_INIT;
-	bool good = true;
+	bool good;
 
-	if (load(v, false, &err) < 0) {
-		if (may_be_gone(v, image)) {
-			good = judge_gone(v);
-			give_up(v);
-			forget_found(v);
-			return good;
-		}
-		good = mend_super(v, image, &err);
-		err = (struct error)ERROR_INIT;
-		if (good && load(v, false, &err) < 0)
-			return wrong(v, "load with a mended super block: %s", err.text);
-	}
-	good = good && judge(v, image);
+	if (load(v, false, &err) < 0)
+		good = judge_unloadable(v, image, &err);
+	else
+		good = judge(v, image);
 	give_up(v);
 	forget_found(v);
 	return good;
