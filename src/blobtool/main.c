@@ -5,16 +5,12 @@
  *
  * Threading: one thread.
  */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/version.h"
 #include "blobtool/tool.h"
-
-#define ROWS_MAX 24
 
 static const struct tool_verb verbs[] = {
 	{ "inspect", "IMAGE", "show super block, stores, volumes and their tree",
@@ -64,35 +60,6 @@ static void overview(FILE *f)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(f, "  %-8s %s\n", verbs[i].name, verbs[i].what);
 	fputs("\n`" PROGRAM " VERB --help` tells the options of a verb.\n", f);
-}
-
-int tool_parse(const struct tool_verb *verb, int argc, char **argv, const struct option_row *rows,
-	       int *code)
-{
-	struct option_row all[ROWS_MAX] = { 0 };
-	struct error err = ERROR_INIT;
-	bool help = false;
-	int words, n = 0;
-
-	for (; rows[n].name != NULL || rows[n].letter != 0; n++)
-		all[n] = rows[n];
-	all[n] = (struct option_row){ "help", 'h', OPTION_FLAG, NULL, "show this help",
-				      &help,  0,   0,		NULL, NULL };
-	words = options_parse(argc, argv, all, false, &err);
-	if (words >= 0 && help) {
-		printf("usage: " PROGRAM " %s [options] %s\n\n%s.\n%s\n\n", verb->name, verb->words,
-		       verb->what, verb->text);
-		options_help(stdout, all);
-		*code = tool_finish(TOOL_EXIT_OK);
-		return -1;
-	}
-	if (words >= 0 && (words < verb->min || words > verb->max))
-		words = error_set(&err, -EINVAL,
-				  "%s takes %s, but %d words came; --help tells more", verb->name,
-				  verb->words, words);
-	if (words < 0)
-		*code = tool_complain(&err);
-	return words;
 }
 
 int main(int argc, char **argv)

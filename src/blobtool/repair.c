@@ -163,7 +163,7 @@ static void refuse_cut(struct repair *r)
 		   "bring back the missing bytes, or --allow holes lets them read as zeroes");
 }
 
-static int plan(struct repair *r, struct error *err)
+int repair_plan(struct repair *r, struct error *err)
 {
 	int rc = 0;
 
@@ -182,6 +182,14 @@ static int plan(struct repair *r, struct error *err)
 	if (rc == 0 && r->m.code == 0)
 		rc = fix_masks(r, err);
 	return rc;
+}
+
+void repair_free(struct repair *r)
+{
+	forget_round(r);
+	clear_notes(&r->steps);
+	free(r->pages);
+	free(r->clusters);
 }
 
 /* --- asking and writing ----------------------------------------------------------------------- */
@@ -268,7 +276,7 @@ static void tell(const struct repair *r)
 
 static int do_repair(struct repair *r, bool yes, const char *save, int *code, struct error *err)
 {
-	int rc = plan(r, err);
+	int rc = repair_plan(r, err);
 
 	if (rc < 0)
 		return rc;
@@ -321,11 +329,7 @@ static int repair_image(const char *path, struct repair *r, bool yes, const char
 	rc = do_repair(r, yes, save != NULL ? save : file, code, err);
 	if (rc == 0 && r->as_json)
 		print_json(r);
-	forget_round(r);
-	clear_notes(&r->steps);
-	free(r->pages);
-	free(r->clusters);
-	mend_free();
+	repair_free(r);
 	image_close(&img);
 	return rc;
 }

@@ -49,6 +49,10 @@ struct repair {
 	const char *kept;
 };
 
+/** repair_plan() - look at @r->img, and plan all that can be done; @r->m sees it done */
+int repair_plan(struct repair *r, struct error *err);
+/** repair_free() - not the image */
+void repair_free(struct repair *r);
 void repair_step(struct repair *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void repair_left(struct repair *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -114,7 +118,6 @@ struct mend {
 };
 /** mend_page() - false: no single byte does, or several would */
 bool mend_page(uint8_t *page, struct mend *mend);
-void mend_free(void);
 
 /* undo.c */
 /** undo_write() - what all plans of @img replace, durable in a new file; -EEXIST */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the verbs share: opening, finding a volume, exit codes, progress.
+ * What the verbs share: options, opening, finding a volume, exit codes, signals, progress.
  *
  * Threading: one thread.
  */
@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "blobtool/text.h"
 
+#define ROWS_MAX 24
 #define QUIET_NS NS_PER_SEC
 #define STEP_NS	 (NS_PER_SEC / 5)
 
@@ -57,6 +58,39 @@ int tool_finish(int code)
 	perror(PROGRAM ": standard output");
 	return TOOL_EXIT_FAILURE;
 }
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+int tool_parse(const struct tool_verb *verb, int argc, char **argv, const struct option_row *rows,
+	       int *code)
+{
+	struct option_row all[ROWS_MAX] = { 0 };
+	struct error err = ERROR_INIT;
+	bool help = false;
+	int words, n = 0;
+
+	for (; rows[n].name != NULL || rows[n].letter != 0; n++)
+		all[n] = rows[n];
+	all[n] = (struct option_row){ "help", 'h', OPTION_FLAG, NULL, "show this help",
+				      &help,  0,   0,		NULL, NULL };
+	words = options_parse(argc, argv, all, false, &err);
+	if (words >= 0 && help) {
+		printf("usage: " PROGRAM " %s [options] %s\n\n%s.\n%s\n\n", verb->name, verb->words,
+		       verb->what, verb->text);
+		options_help(stdout, all);
+		*code = tool_finish(TOOL_EXIT_OK);
+		return -1;
+	}
+	if (words >= 0 && (words < verb->min || words > verb->max))
+		words = error_set(&err, -EINVAL,
+				  "%s takes %s, but %d words came; --help tells more", verb->name,
+				  verb->words, words);
+	if (words < 0)
+		*code = tool_complain(&err);
+	return words;
+}
+
+/* --- images and volumes ----------------------------------------------------------------------- */
 
 int tool_open(const char *path, struct image *img, struct findings *f, struct model *m,
 	      struct error *err)

@@ -23,7 +23,7 @@ uint32_t torn_difference(const uint8_t *page)
 
 /* The register eight zero bits earlier. The polynomial ends with 1: the bit that fell out of the
  * register shows at its top. */
-static uint32_t retreat(uint32_t crc)
+uint32_t torn_retreat(uint32_t crc)
 {
 	for (int bit = 0; bit < 8; bit++)
 		crc = (crc & UINT32_C(0x80000000)) != 0 ? (crc ^ REVERSED) << 1 | 1 : crc << 1;
@@ -34,7 +34,7 @@ static uint32_t retreat(uint32_t crc)
 uint32_t torn_word(uint32_t difference, uint32_t at)
 {
 	for (uint32_t i = at; i < COVERED; i++)
-		difference = retreat(difference);
+		difference = torn_retreat(difference);
 	return difference;
 }
 
@@ -59,7 +59,7 @@ uint32_t torn_entries(const uint8_t *page, torn_may_be_fn may_be, void *arg, str
 		uint32_t cluster;
 
 		for (int byte = 0; byte < 4; byte++)
-			change = retreat(change);
+			change = torn_retreat(change);
 		cluster = le32_get(page + ENTRIES + (size_t)4 * i) ^ change;
 		if (change == 0 || !may_be(cluster, arg))
 			continue;

@@ -22,6 +22,9 @@
 /** torn_difference() - between the checksum that stands in @page and that of its content */
 uint32_t torn_difference(const uint8_t *page);
 
+/** torn_retreat() - what a difference was one byte earlier */
+uint32_t torn_retreat(uint32_t difference);
+
 /**
  * torn_word() - the change (to be XORed) of the word at byte @at that explains @difference
  * @at: at most BLOB_PAGE_BYTES - 8; any alignment
