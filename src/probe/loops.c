@@ -19,7 +19,8 @@
 /* As the kernel's new_encode_dev(). */
 static dev_t decode_dev(uint64_t v)
 {
-	return makedev((v & 0xfff00) >> 8, (v & 0xff) | ((v >> 12) & 0xfff00));
+	return makedev((unsigned int)(v >> 8 & 0xfff),
+		       (unsigned int)((v & 0xff) | (v >> 12 & 0xfff00)));
 }
 
 struct identity {
