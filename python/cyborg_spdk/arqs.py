@@ -7,6 +7,7 @@ Threading: one thread.
 import collections
 import logging
 import re
+import urllib.parse
 
 from keystoneauth1 import exceptions, loading
 
@@ -105,7 +106,7 @@ class Cyborg:
 
     def profile_group(self, bound):
         """The group of the device profile that the ARQ came from; {} when it is gone."""
-        found = self._list(f"/device_profiles?name={bound.profile}", "device_profiles")
+        found = self._list("/device_profiles?name=" + urllib.parse.quote(bound.profile), "device_profiles")
         try:
             return dict(found[0]["groups"][int(bound.group)])
         except (IndexError, KeyError, TypeError, ValueError):

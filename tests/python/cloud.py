@@ -2,8 +2,8 @@
 """Cyborg's own conductor, API and database, and a placement service, in this process.
 
 CYBORG_SPDK_CYBORG     a source folder of Cyborg (default: the installed one)
-CYBORG_SPDK_CYBORG_DB  SQLAlchemy's URL of an empty database (default: SQLite, on which releases
-                       before 13 do not work in several threads)
+CYBORG_SPDK_CYBORG_DB  SQLAlchemy's URL of an empty database (default: SQLite, which
+                       releases before 16 lock against themselves)
 
 Real are Cyborg's code, its messages (oslo.messaging's in-process transport), its database (SQLite),
 placement (Debian's, on loopback HTTP) and the API (on loopback HTTP). In place of Keystone a filter

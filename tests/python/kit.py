@@ -36,6 +36,7 @@ def library():
 def installed_package():
     """pip's folder with the package and its entry points; imported from there from now on."""
     source = Path(tempfile.mkdtemp(prefix="cs-"))
+    source.chmod(0o755)
     shutil.copy(REPOSITORY / "pyproject.toml", source)
     shutil.copytree(REPOSITORY / "python", source / "python", symlinks=True,
                     ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
