@@ -110,6 +110,12 @@ int keys_request(const json_t *request, struct attachment *a, struct error *err)
 		if (rc == 0 && path)
 			rc = take_file(&kinds[i], path, place_of(a, i), err);
 	}
+	/* What cannot be proved is not said to work. */
+	if (rc == 0 && a->psk[0])
+		rc = error_set(
+			err, -ENOSYS,
+			"--psk: cyborg-spdk-perf, which proves the data path, does not speak "
+			"TLS: use --dhchap-key, and a network that is trusted or encrypted");
 	if (rc == 0 && a->dhchap_ctrlr_key[0] && !a->dhchap_key[0])
 		rc = error_set(err, -EINVAL,
 			       "--dhchap-ctrlr-key is for a host that proves itself too: give "

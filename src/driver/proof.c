@@ -107,12 +107,25 @@ static int prove_tcp(struct driver *d, const struct attachment *a, struct error 
 			 (char *)a->host,
 			 (char *)"-r",
 			 path,
+			 NULL,
+			 NULL,
+			 NULL,
+			 NULL,
 			 NULL };
+	size_t n = sizeof(argv) / sizeof(argv[0]) - 5;
 	struct child_result r;
 	int rc = helper_find("cyborg-spdk-perf", perf, err);
 
 	if (rc < 0)
 		return rc;
+	if (a->dhchap_key[0]) {
+		argv[n++] = (char *)"--dhchap-key";
+		argv[n++] = (char *)a->dhchap_key;
+	}
+	if (a->dhchap_ctrlr_key[0]) {
+		argv[n++] = (char *)"--dhchap-ctrlr-key";
+		argv[n++] = (char *)a->dhchap_ctrlr_key;
+	}
 	snprintf(path, sizeof(path), "trtype:TCP adrfam:%s traddr:%s trsvcid:%u subnqn:%s",
 		 a->family, a->address, a->port, a->nqn);
 	rc = child_run(d->loop, argv, PROOF_TIMEOUT_NS, &r, err);

@@ -111,15 +111,15 @@ static void refused(struct nvme_qpair *qp, const struct nvme_request *req)
  */
 static void accepted(struct nvme_qpair *qp, uint32_t result)
 {
-	if (result >> 16) {
-		nvme_qpair_fail(qp, true, -EACCES,
-				"it wants host %s to authenticate, which this host cannot do",
-				qp->ctrlr->opts.path.hostnqn);
-		return;
-	}
 	if (qp->qid == 0)
 		qp->ctrlr->info.cntlid = (uint16_t)result;
-	nvme_qpair_connected(qp);
+	if (result >> 16 == 0)
+		nvme_qpair_connected(qp);
+	else if (!qp->ctrlr->opts.dhchap_key.len)
+		nvme_qpair_fail(qp, true, -EACCES, "it wants host %s to authenticate: give its key",
+				qp->ctrlr->opts.path.hostnqn);
+	else if (nvme_auth_start(qp) < 0)
+		nvme_qpair_fail(qp, true, -ENOMEM, "no memory to authenticate");
 }
 
 static void connect_done(struct nvme_request *req)

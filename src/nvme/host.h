@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/uuid.h"
 #include "net/net.h"
+#include "nvme/dhchap.h"
 #include "nvme/spec.h"
 
 struct nvme_ctrlr;
@@ -45,6 +46,7 @@ enum nvme_direction {
  *       driver's
  * @iov, @iovcnt, @len: the data, at most NVME_REQUEST_IOV_MAX pieces that hold @len bytes together;
  *                      both the array and the bytes must stay until @done
+ * @may_be_short: the controller may answer with fewer bytes (Authentication Receive)
  * @done: called once, with @cpl filled: by the controller, or by the driver with a path status
  * @user: the caller's own
  *
@@ -56,6 +58,7 @@ struct nvme_request {
 	uint32_t iovcnt;
 	uint32_t len;
 	enum nvme_direction direction;
+	bool may_be_short;
 	void (*done)(struct nvme_request *req);
 	struct nvme_cpl cpl;
 	void *user;
@@ -141,6 +144,8 @@ int nvme_path_set_hostid(struct nvme_path *path, const char *text, struct error 
  * @timeout_ms: of a command: then it is aborted, and after as long again the connection is dropped;
  *              0 waits for ever
  * @shutdown_timeout_ms: longest wait for an orderly shutdown
+ * @dhchap_key: of the host, for a controller that asks for it; without it such one is refused
+ * @dhchap_ctrlr_key: the controller must prove itself with it too
  */
 struct nvme_ctrlr_options {
 	struct nvme_path path;
@@ -152,6 +157,7 @@ struct nvme_ctrlr_options {
 	uint32_t connect_timeout_ms;
 	uint32_t timeout_ms;
 	uint32_t shutdown_timeout_ms;
+	struct nvme_dhchap_key dhchap_key, dhchap_ctrlr_key;
 };
 
 void nvme_ctrlr_options_init(struct nvme_ctrlr_options *opts);

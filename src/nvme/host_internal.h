@@ -212,6 +212,8 @@ void nvme_qpair_timer_fired(struct reactor_timer *timer);
 
 /** nvme_fabrics_connect() - the Connect command of a queue pair whose transport is connected */
 int nvme_fabrics_connect(struct nvme_qpair *qp);
+/** nvme_auth_start() - authenticate, then nvme_qpair_connected() or nvme_qpair_fail(); -ENOMEM */
+int nvme_auth_start(struct nvme_qpair *qp);
 void nvme_fabrics_property(struct nvme_ctrlr *ctrlr, struct nvme_property *property);
 
 /* --- controllers ------------------------------------------------------------------------------ */

@@ -154,7 +154,7 @@ static bool data_is_complete(const struct tcp_slot *slot)
 
 	switch (req->direction) {
 	case NVME_FROM_CTRLR:
-		return slot->got == req->len;
+		return slot->got == req->len || req->may_be_short;
 	case NVME_TO_CTRLR:
 		return slot->in_capsule || (slot->asked == req->len && slot->r2t_count == 0);
 	default:

@@ -87,6 +87,20 @@ static int take_hostid(const char *value, void *arg, struct error *err)
 	return nvme_path_set_hostid(&raw->o->ctrlr.path, value, err);
 }
 
+static int take_key(const char *value, void *arg, struct error *err)
+{
+	struct raw *raw = arg;
+
+	return nvme_dhchap_key_read(value, &raw->o->ctrlr.dhchap_key, err);
+}
+
+static int take_ctrlr_key(const char *value, void *arg, struct error *err)
+{
+	struct raw *raw = arg;
+
+	return nvme_dhchap_key_read(value, &raw->o->ctrlr.dhchap_ctrlr_key, err);
+}
+
 static int take_mix(const char *value, void *arg, struct error *err)
 {
 	struct raw *raw = arg;
@@ -248,6 +262,11 @@ int perf_options_parse(struct perf_options *o, int argc, char **argv, struct err
 		{ "hostnqn", 0, OPTION_CALL, "NQN", "Connect as this host.", NULL, 0, 0,
 		  take_hostnqn, &raw },
 		{ "hostid", 0, OPTION_CALL, "UUID", "Host identifier.", NULL, 0, 0, take_hostid,
+		  &raw },
+		{ "dhchap-key", 0, OPTION_CALL, "FILE", "The host's DH-HMAC-CHAP key.", NULL, 0, 0,
+		  take_key, &raw },
+		{ "dhchap-ctrlr-key", 0, OPTION_CALL, "FILE",
+		  "Key with which the target must prove itself too.", NULL, 0, 0, take_ctrlr_key,
 		  &raw },
 		{ "transport-id", 'r', OPTION_CALL, "ID",
 		  "All of these as SPDK writes them: 'trtype:TCP adrfam:IPv4 traddr:... "

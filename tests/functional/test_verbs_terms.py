@@ -100,9 +100,9 @@ def test_limits(store):
 SECRET = bytes(range(32))
 
 
-def key_text(prefix="DHHC-1:00:"):
-    crc = zlib.crc32(SECRET).to_bytes(4, "little")
-    return f"{prefix}{base64.b64encode(SECRET + crc).decode()}:"
+def key_text(prefix="DHHC-1:00:", secret=SECRET):
+    crc = zlib.crc32(secret).to_bytes(4, "little")
+    return f"{prefix}{base64.b64encode(secret + crc).decode()}:"
 
 
 @pytest.fixture
@@ -134,9 +134,41 @@ def test_keys_of_the_host(store, key):
         assert failure.code == 5 and "keyring_file_add_key" in failure.message
         assert store.volumes() == {}
         return
-    failure = store.refused(*words)
-    assert failure.code == 5 and "to authenticate, which this host cannot do" in failure.message
-    assert store.volumes() == {} and store.rpc("keyring_get_keys") == []
+    answer = store.attach(*words)
+    nqn = answer["data"]["target_nqn"]
+    (shown,) = [s for s in store.rpc("nvmf_get_subsystems") if s["nqn"] == nqn]
+    assert shown["hosts"][0]["dhchap_key"]
+    assert f"$(cat {key})" in answer["command"] and key_text() not in answer["command"]
+    without = store.io(answer, "--identify")
+    assert without.returncode == 3 and "to authenticate" in without.stderr
+    assert store.io(answer, "--identify", "--prove", "--dhchap-key", key).returncode == 0
+    other = store.cli.dir / "other.key"
+    other.write_text(key_text(secret=SECRET[::-1]))
+    wrong = store.io(answer, "--identify", "--dhchap-key", other)
+    assert wrong.returncode == 3 and "authentication of host" in wrong.stderr
+    assert store.attach(*words)["attachment"] == answer["attachment"]
+    assert store.cli.status()["health"] == "ok"
+    store.cli("detach", "vm1")
+    assert store.rpc("keyring_get_keys") == []
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_both_prove_themselves(store, kind):
+    if "keyring_file_add_key" not in store.methods:
+        pytest.skip("this target has no keyring")
+    size = {1: 32, 2: 48, 3: 64}[kind]
+    paths = []
+    for n in range(2):
+        path = store.cli.dir / f"key{n}"
+        path.write_text(key_text(f"DHHC-1:0{kind}:", bytes(range(n, n + size))))
+        path.chmod(0o600)
+        paths.append(path)
+    answer = store.attach("vm1", "--size", "4M", "--dhchap-key", paths[0], "--dhchap-ctrlr-key",
+                          paths[1])
+    wrong = store.io(answer, "--identify", "--dhchap-key", paths[0], "--dhchap-ctrlr-key",
+                     paths[0])
+    assert wrong.returncode == 3 and "did not prove its own key" in wrong.stderr
+    store.cli("detach", "vm1", "--wipe")
 
 
 @pytest.mark.parametrize("mode, text, code, words", [
@@ -165,6 +197,16 @@ def test_controller_key_needs_the_hosts(node, program):
     path.chmod(0o600)
     failure = store.refused("vm1", "--size", "4M", "--dhchap-ctrlr-key", path)
     assert failure.code == 2 and "give --dhchap-key" in failure.message
+
+
+def test_tls_cannot_be_proved_yet(node, program):
+    store = Node(node, program)
+    store.install("--size", "48M")
+    path = node.dir / "psk"
+    path.write_text(key_text("NVMeTLSkey-1:01:"))
+    path.chmod(0o600)
+    failure = store.refused("vm1", "--size", "4M", "--psk", path)
+    assert failure.code == 5 and "does not speak TLS" in failure.message
 
 
 # --- vhost-user -----------------------------------------------------------------------------------
