@@ -77,20 +77,25 @@ static bool late_take(struct client *c, uint64_t id)
 }
 
 /* A target's words go to terminals and logs: no control character, C1 (U+0080 to 9F) included. */
-static void words_take(char *out, size_t size, const struct json_value *message)
+static void words_clean(char *text)
 {
-	const char *text =
-		message && message->kind == JSON_KIND_STRING ? message->text : "no reason given";
-
-	snprintf(out, size, "%s", text);
-	for (unsigned char *at = (unsigned char *)out; *at; at++) {
+	for (unsigned char *at = (unsigned char *)text; *at; at++) {
 		if (*at < 0x20 || *at == 0x7f)
 			*at = ' ';
 		else if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
 			at[0] = at[1] = ' ';
 	}
-	for (size_t n = strlen(out); n && out[n - 1] == ' '; n--)
-		out[n - 1] = '\0';
+	for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
+		text[n - 1] = '\0';
+}
+
+static void words_take(char *out, size_t size, const struct json_value *message)
+{
+	snprintf(out, size, "%s",
+		 message && message->kind == JSON_KIND_STRING ? message->text : "");
+	words_clean(out);
+	if (!out[0])
+		snprintf(out, size, "no reason given");
 }
 
 static void answer_error(struct client *c, struct call *call, const struct json_value *error)

@@ -13,17 +13,15 @@
 /* clang-format on */
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "driver/client.h"
 #include "driver/dialect.h"
+#include "peer.h"
 
 /* Answers of the two requests that learn a target. */
 #define LEARNT                                                                                     \
@@ -32,127 +30,27 @@
 	"{\"id\":2,\"result\":{\"version\":\"SPDK v26.05\"}}\n"
 #define SHORT_NS (20 * NS_PER_MSEC)
 
-typedef void (*script_fn)(int fd);
-
-/**
- * struct peer - a scripted target
- * @scripts: what it does with each connection, in order; ends with NULL
- * @accepted: connections so far
- */
-struct peer {
-	char dir[64], path[96];
-	int listener;
-	_Atomic int accepted;
-	pthread_t thread;
-	script_fn scripts[3];
-	struct loop *loop;
-	struct client *client;
-};
-
-static struct peer peer;
 static const char *words; /* what say_words() says */
-
-static void *peer_main(void *arg)
-{
-	(void)arg;
-	for (int i = 0; peer.scripts[i]; i++) {
-		int fd = accept(peer.listener, NULL, NULL);
-
-		if (fd < 0)
-			break;
-		peer.accepted++;
-		peer.scripts[i](fd);
-		close(fd);
-	}
-	return NULL;
-}
-
-static void start_two(script_fn first, script_fn second)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct error err = ERROR_INIT;
-
-	peer = (struct peer){ .dir = "/tmp/cs-peer-XXXXXX", .scripts = { first, second } };
-	assert_non_null(mkdtemp(peer.dir));
-	snprintf(peer.path, sizeof(peer.path), "%s/s", peer.dir);
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", peer.path);
-	peer.listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(bind(peer.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(peer.listener, 2), 0);
-	assert_int_equal(pthread_create(&peer.thread, NULL, peer_main, NULL), 0);
-	peer.loop = loop_create();
-	assert_int_equal(client_connect(peer.loop, peer.path, &peer.client, &err), 0);
-}
-
-static void start(script_fn script)
-{
-	start_two(script, NULL);
-}
-
-static void stop(void)
-{
-	client_destroy(peer.client);
-	loop_destroy(peer.loop);
-	shutdown(peer.listener, SHUT_RDWR);
-	pthread_join(peer.thread, NULL);
-	close(peer.listener);
-	unlink(peer.path);
-	rmdir(peer.dir);
-}
-
-/* Take what was sent in one go, whatever it is. */
-static void take(int fd)
-{
-	char buf[65536];
-	ssize_t n = recv(fd, buf, sizeof(buf), 0);
-
-	(void)n;
-}
-
-static void say_bytes(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return;
-		text += n;
-		len -= (size_t)n;
-	}
-}
-
-static void say(int fd, const char *text)
-{
-	say_bytes(fd, text, strlen(text));
-}
-
-static void wait_for_close(int fd)
-{
-	char buf[65536];
-
-	while (recv(fd, buf, sizeof(buf), 0) > 0)
-		;
-}
 
 static void be_learnt(int fd)
 {
-	take(fd);
-	say(fd, LEARNT);
+	peer_take(fd);
+	peer_say(fd, LEARNT);
 }
 
 static void say_words(int fd)
 {
 	be_learnt(fd);
-	take(fd);
-	say(fd, words);
-	wait_for_close(fd);
+	peer_take(fd);
+	peer_say(fd, words);
+	peer_wait_for_close(fd);
 }
 
 /* Connect, learn, ask: the request of the test has id 3. */
-static int ask(script_fn script, json_t **result, struct error *err)
+static int ask(peer_script script, json_t **result, struct error *err)
 {
 	*err = (struct error)ERROR_INIT;
-	start(script);
+	peer_start(script, NULL);
 	return client_wait(peer.client, "a", NULL, result, err);
 }
 
@@ -162,13 +60,13 @@ static void say_in_bytes(int fd)
 {
 	const char *answer = "{\"id\":3,\"result\":{\"x\":\"\\u00e9\"}}";
 
-	take(fd);
+	peer_take(fd);
 	for (const char *c = LEARNT; *c; c++)
-		say_bytes(fd, c, 1);
-	take(fd);
+		peer_say_bytes(fd, c, 1);
+	peer_take(fd);
 	for (const char *c = answer; *c; c++)
-		say_bytes(fd, c, 1);
-	wait_for_close(fd);
+		peer_say_bytes(fd, c, 1);
+	peer_wait_for_close(fd);
 }
 
 static void test_answer_in_single_bytes(void **state)
@@ -180,7 +78,7 @@ static void test_answer_in_single_bytes(void **state)
 	assert_int_equal(ask(say_in_bytes, &result, &err), 0);
 	assert_string_equal(json_string_value(json_object_get(result, "x")), "\xc3\xa9");
 	json_decref(result);
-	stop();
+	peer_stop();
 }
 
 static size_t answer_size;
@@ -193,13 +91,13 @@ static void say_sized(int fd)
 	char *text = malloc(len);
 
 	be_learnt(fd);
-	take(fd);
+	peer_take(fd);
 	memset(text, 'x', len);
-	say(fd, begin);
-	say_bytes(fd, text, len);
-	say(fd, end);
+	peer_say(fd, begin);
+	peer_say_bytes(fd, text, len);
+	peer_say(fd, end);
 	free(text);
-	wait_for_close(fd);
+	peer_wait_for_close(fd);
 }
 
 static void test_answer_of_32_mib(void **state)
@@ -212,7 +110,7 @@ static void test_answer_of_32_mib(void **state)
 	assert_int_equal(ask(say_sized, &result, &err), 0);
 	assert_int_equal(json_string_length(result), CLIENT_ANSWER_MAX - 20);
 	json_decref(result);
-	stop();
+	peer_stop();
 }
 
 static void test_security_larger_answer_is_given_up(void **state)
@@ -225,7 +123,7 @@ static void test_security_larger_answer_is_given_up(void **state)
 	assert_int_equal(ask(say_sized, &result, &err), -EMSGSIZE);
 	assert_null(result);
 	assert_false(client_is_connected(peer.client));
-	stop();
+	peer_stop();
 }
 
 /* Small on the wire, large in memory. */
@@ -235,13 +133,13 @@ static void say_many_values(int fd)
 	char *text = malloc(len);
 
 	be_learnt(fd);
-	take(fd);
+	peer_take(fd);
 	for (size_t i = 0; i < len; i += 2)
 		memcpy(text + i, "0,", 2);
-	say(fd, "{\"id\":3,\"result\":[");
-	say_bytes(fd, text, len);
+	peer_say(fd, "{\"id\":3,\"result\":[");
+	peer_say_bytes(fd, text, len);
 	free(text);
-	wait_for_close(fd);
+	peer_wait_for_close(fd);
 }
 
 static void test_security_answer_of_too_many_values_is_given_up(void **state)
@@ -250,7 +148,7 @@ static void test_security_answer_of_too_many_values_is_given_up(void **state)
 
 	(void)state;
 	assert_int_equal(ask(say_many_values, NULL, &err), -EMSGSIZE);
-	stop();
+	peer_stop();
 }
 
 static const struct {
@@ -301,7 +199,7 @@ static void test_security_hostile_answers_end_the_connection(void **state)
 		assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, NULL, &err),
 				 -ECONNRESET);
 		assert_int_equal(peer.accepted, 1);
-		stop();
+		peer_stop();
 	}
 }
 
@@ -310,11 +208,11 @@ static void say_deep(int fd)
 	char deep[10000];
 
 	be_learnt(fd);
-	take(fd);
+	peer_take(fd);
 	memset(deep, '[', sizeof(deep));
-	say(fd, "{\"id\":3,\"result\":");
-	say_bytes(fd, deep, sizeof(deep));
-	wait_for_close(fd);
+	peer_say(fd, "{\"id\":3,\"result\":");
+	peer_say_bytes(fd, deep, sizeof(deep));
+	peer_wait_for_close(fd);
 }
 
 static void test_security_deep_answer_is_given_up(void **state)
@@ -323,7 +221,7 @@ static void test_security_deep_answer_is_given_up(void **state)
 
 	(void)state;
 	assert_int_equal(ask(say_deep, NULL, &err), -EMSGSIZE);
-	stop();
+	peer_stop();
 }
 
 static void test_security_second_answer_ends_the_connection(void **state)
@@ -337,7 +235,7 @@ static void test_security_second_answer_ends_the_connection(void **state)
 	assert_int_equal(json_integer_value(result), 1);
 	json_decref(result);
 	assert_false(client_is_connected(peer.client));
-	stop();
+	peer_stop();
 }
 
 static void test_numbers_beyond_64_bits_become_reals(void **state)
@@ -351,7 +249,7 @@ static void test_numbers_beyond_64_bits_become_reals(void **state)
 	assert_true(json_is_real(json_array_get(result, 0)));
 	assert_true(json_real_value(json_array_get(result, 1)) > 1e29);
 	json_decref(result);
-	stop();
+	peer_stop();
 }
 
 static const struct {
@@ -364,6 +262,7 @@ static const struct {
 	{ "{\"id\":3,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}", -ENOSYS,
 	  "refused a: Method not found" },
 	{ "{\"id\":3,\"error\":{}}", -EREMOTEIO, "no reason given (code 0)" },
+	{ "{\"id\":3,\"error\":{\"message\":\" \\n\"}}", -EREMOTEIO, "no reason given (code 0)" },
 	{ "{\"id\":3,\"error\":{\"code\":\"x\",\"message\":[1]}}", -EREMOTEIO,
 	  "no reason given (code 0)" },
 	{ "{\"id\":3,\"error\":{\"code\":1e999,\"message\":null}}", -EREMOTEIO,
@@ -382,7 +281,7 @@ static void test_refusals_carry_the_targets_words(void **state)
 		assert_int_equal(ask(say_words, NULL, &err), refusals[i].status);
 		assert_non_null(strstr(err.text, refusals[i].text));
 		assert_true(client_is_connected(peer.client));
-		stop();
+		peer_stop();
 	}
 }
 
@@ -395,7 +294,7 @@ static void test_security_refusal_cannot_steer_a_terminal(void **state)
 		"\"\\u001b[2Ja\\u009b31mb\\r\\nc\\u007f\\n\"}}";
 	assert_int_equal(ask(say_words, NULL, &err), -EREMOTEIO);
 	assert_non_null(strstr(err.text, "refused a:  [2Ja  31mb  c (code -1)"));
-	stop();
+	peer_stop();
 }
 
 static void test_security_result_of_another_kind_is_refused(void **state)
@@ -404,11 +303,11 @@ static void test_security_result_of_another_kind_is_refused(void **state)
 
 	(void)state;
 	words = "{\"id\":3,\"result\":{\"name\":\"no array\"}}";
-	start(say_words);
+	peer_start(say_words, NULL);
 	assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, NULL, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "no array"));
 	assert_true(client_is_connected(peer.client));
-	stop();
+	peer_stop();
 }
 
 static const struct client_pick pick_list = { NULL, { "a", "b" } };
@@ -420,9 +319,9 @@ static json_t *ask_picked(const char *say, const struct client_pick *pick)
 	struct error err = ERROR_INIT;
 
 	words = say;
-	start(say_words);
+	peer_start(say_words, NULL);
 	assert_int_equal(client_wait_all(peer.client, &r, 1, &err), 0);
-	stop();
+	peer_stop();
 	return r.result;
 }
 
@@ -457,14 +356,14 @@ static void test_only_what_is_picked_is_kept(void **state)
 static void die_in_answer(int fd)
 {
 	be_learnt(fd);
-	take(fd);
-	say(fd, "{\"id\":3,\"resu");
+	peer_take(fd);
+	peer_say(fd, "{\"id\":3,\"resu");
 }
 
 static void die_before_answer(int fd)
 {
 	be_learnt(fd);
-	take(fd);
+	peer_take(fd);
 }
 
 static void test_target_dies(void **state)
@@ -474,21 +373,21 @@ static void test_target_dies(void **state)
 	(void)state;
 	assert_int_equal(ask(die_in_answer, NULL, &err), -ECONNRESET);
 	assert_non_null(strstr(err.text, "in mid-answer"));
-	stop();
+	peer_stop();
 	assert_int_equal(ask(die_before_answer, NULL, &err), -ECONNRESET);
 	assert_non_null(strstr(err.text, "before it answered"));
-	stop();
+	peer_stop();
 }
 
 /* Ids go on over connections: 1 to 3 on the first; methods and version are 4 and 5. */
 static void be_learnt_again(int fd)
 {
-	take(fd);
-	say(fd, "{\"id\":4,\"result\":[\"rpc_get_methods\",\"bdev_get_bdevs\"]}"
-		"{\"id\":5,\"result\":{\"version\":\"SPDK v26.05\"}}");
-	take(fd);
-	say(fd, "{\"id\":6,\"result\":[\"back\"]}");
-	wait_for_close(fd);
+	peer_take(fd);
+	peer_say(fd, "{\"id\":4,\"result\":[\"rpc_get_methods\",\"bdev_get_bdevs\"]}"
+		     "{\"id\":5,\"result\":{\"version\":\"SPDK v26.05\"}}");
+	peer_take(fd);
+	peer_say(fd, "{\"id\":6,\"result\":[\"back\"]}");
+	peer_wait_for_close(fd);
 }
 
 static void test_reads_are_asked_again_over_a_new_connection(void **state)
@@ -497,13 +396,13 @@ static void test_reads_are_asked_again_over_a_new_connection(void **state)
 	json_t *result;
 
 	(void)state;
-	start_two(die_in_answer, be_learnt_again);
+	peer_start(die_in_answer, be_learnt_again);
 	assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, &result, &err), 0);
 	assert_string_equal(json_string_value(json_array_get(result, 0)), "back");
 	assert_int_equal(err.code, 0);
 	assert_int_equal(peer.accepted, 2);
 	json_decref(result);
-	stop();
+	peer_stop();
 }
 
 static void test_changes_are_not_asked_again(void **state)
@@ -511,11 +410,11 @@ static void test_changes_are_not_asked_again(void **state)
 	struct error err = ERROR_INIT;
 
 	(void)state;
-	start_two(die_in_answer, wait_for_close);
+	peer_start(die_in_answer, peer_wait_for_close);
 	assert_int_equal(client_wait(peer.client, "bdev_aio_delete", NULL, NULL, &err),
 			 -ECONNRESET);
 	assert_int_equal(peer.accepted, 1);
-	stop();
+	peer_stop();
 }
 
 static void test_reads_are_asked_again_only_once(void **state)
@@ -523,19 +422,19 @@ static void test_reads_are_asked_again_only_once(void **state)
 	struct error err = ERROR_INIT;
 
 	(void)state;
-	start_two(die_in_answer, die_in_answer);
+	peer_start(die_in_answer, die_in_answer);
 	assert_int_equal(client_wait(peer.client, "bdev_get_bdevs", NULL, NULL, &err), -ECONNRESET);
 	assert_int_equal(peer.accepted, 2);
-	stop();
+	peer_stop();
 }
 
 static void answer_late(int fd)
 {
 	be_learnt(fd);
-	take(fd);
-	take(fd);
-	say(fd, "{\"id\":3,\"result\":\"late\"}\n{\"id\":4,\"result\":\"right\"}\n");
-	wait_for_close(fd);
+	peer_take(fd);
+	peer_take(fd);
+	peer_say(fd, "{\"id\":3,\"result\":\"late\"}\n{\"id\":4,\"result\":\"right\"}\n");
+	peer_wait_for_close(fd);
 }
 
 static void test_late_answer_is_dropped(void **state)
@@ -544,7 +443,7 @@ static void test_late_answer_is_dropped(void **state)
 	json_t *result;
 
 	(void)state;
-	start(answer_late);
+	peer_start(answer_late, NULL);
 	assert_int_equal(client_learn(peer.client, &err), 0);
 	client_set_timeout(peer.client, SHORT_NS);
 	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ETIMEDOUT);
@@ -552,13 +451,13 @@ static void test_late_answer_is_dropped(void **state)
 	assert_int_equal(client_wait(peer.client, "a", NULL, &result, &err), 0);
 	assert_string_equal(json_string_value(result), "right");
 	json_decref(result);
-	stop();
+	peer_stop();
 }
 
 static void never_answer(int fd)
 {
 	be_learnt(fd);
-	wait_for_close(fd);
+	peer_wait_for_close(fd);
 }
 
 static void test_security_target_that_never_answers_is_given_up(void **state)
@@ -567,7 +466,7 @@ static void test_security_target_that_never_answers_is_given_up(void **state)
 	struct error err = ERROR_INIT;
 
 	(void)state;
-	start(never_answer);
+	peer_start(never_answer, NULL);
 	assert_int_equal(client_learn(peer.client, &err), 0);
 	client_set_timeout(peer.client, SHORT_NS);
 	memset(r, 0, sizeof(r));
@@ -577,7 +476,7 @@ static void test_security_target_that_never_answers_is_given_up(void **state)
 	assert_true(client_is_connected(peer.client));
 	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ETIMEDOUT);
 	assert_false(client_is_connected(peer.client));
-	stop();
+	peer_stop();
 }
 
 static void flood_with_spaces(int fd)
@@ -585,7 +484,7 @@ static void flood_with_spaces(int fd)
 	static char spaces[65536];
 
 	be_learnt(fd);
-	take(fd);
+	peer_take(fd);
 	memset(spaces, ' ', sizeof(spaces));
 	while (send(fd, spaces, sizeof(spaces), MSG_NOSIGNAL) > 0)
 		;
@@ -596,11 +495,11 @@ static void test_security_endless_spaces_end_with_the_time(void **state)
 	struct error err = ERROR_INIT;
 
 	(void)state;
-	start(flood_with_spaces);
+	peer_start(flood_with_spaces, NULL);
 	assert_int_equal(client_learn(peer.client, &err), 0);
 	client_set_timeout(peer.client, SHORT_NS);
 	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ETIMEDOUT);
-	stop();
+	peer_stop();
 }
 
 static void on_done(void *arg, const struct client_answer *answer)
@@ -616,14 +515,14 @@ static void test_security_requests_that_nobody_reads_are_bounded(void **state)
 	(void)state;
 	memset(text, 'x', (1 << 20) - 1);
 	text[(1 << 20) - 1] = '\0';
-	start(wait_for_close);
+	peer_start(peer_wait_for_close, NULL);
 	for (; rc == 0 && sent < 100; sent += rc == 0)
 		rc = client_call(peer.client, "a", json_pack("{s:s}", "x", text), NS_PER_SEC,
 				 on_done, &status);
 	assert_int_equal(rc, -ENOBUFS);
 	assert_true(sent < 9);
 	free(text);
-	stop();
+	peer_stop();
 	assert_int_equal(status, -ECANCELED);
 }
 
@@ -646,8 +545,8 @@ static void answer_backwards(int fd)
 	for (int id = 102; id >= 3; id--)
 		at += (size_t)snprintf(text + at, sizeof(text) - at, "{\"id\":%d,\"result\":%d}",
 				       id, id);
-	say(fd, text);
-	wait_for_close(fd);
+	peer_say(fd, text);
+	peer_wait_for_close(fd);
 }
 
 static void test_hundred_calls_in_flight(void **state)
@@ -659,13 +558,13 @@ static void test_hundred_calls_in_flight(void **state)
 	memset(r, 0, sizeof(r));
 	for (size_t i = 0; i < 100; i++)
 		r[i].method = "a";
-	start(answer_backwards);
+	peer_start(answer_backwards, NULL);
 	assert_int_equal(client_wait_all(peer.client, r, 100, &err), 0);
 	for (size_t i = 0; i < 100; i++) {
 		assert_int_equal(json_integer_value(r[i].result), (int)i + 3);
 		json_decref(r[i].result);
 	}
-	stop();
+	peer_stop();
 }
 
 /* A release before 19.04: old names, and no version. */
@@ -674,16 +573,16 @@ static void answer_old(int fd)
 	const char *no = "{\"id\":%d,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}";
 	char text[256];
 
-	take(fd);
+	peer_take(fd);
 	for (int id = 1; id <= 2; id++) {
 		snprintf(text, sizeof(text), no, id);
-		say(fd, text);
+		peer_say(fd, text);
 	}
-	take(fd);
-	say(fd, "{\"id\":3,\"result\":[\"get_rpc_methods\",\"get_bdevs\"]}");
+	peer_take(fd);
+	peer_say(fd, "{\"id\":3,\"result\":[\"get_rpc_methods\",\"get_bdevs\"]}");
 	snprintf(text, sizeof(text), no, 4);
-	say(fd, text);
-	wait_for_close(fd);
+	peer_say(fd, text);
+	peer_wait_for_close(fd);
 }
 
 static void test_old_names_are_learnt(void **state)
@@ -692,7 +591,7 @@ static void test_old_names_are_learnt(void **state)
 	json_t *result;
 
 	(void)state;
-	start(answer_old);
+	peer_start(answer_old, NULL);
 	assert_null(client_dialect(peer.client));
 	assert_int_equal(client_learn(peer.client, &err), 0);
 	assert_true(client_has(peer.client, "bdev_get_bdevs"));
@@ -705,7 +604,7 @@ static void test_old_names_are_learnt(void **state)
 	assert_int_equal(client_wait(peer.client, "keyring_get_keys", NULL, NULL, &err), -ENOSYS);
 	assert_non_null(strstr(err.text, "SPDK v18.04"));
 	assert_non_null(strstr(err.text, "came with 24.05"));
-	stop();
+	peer_stop();
 }
 
 /* The one that is silent holds nobody up. */
@@ -715,7 +614,7 @@ static void test_many_are_learnt_at_once(void **state)
 	struct client *clients[2];
 
 	(void)state;
-	start_two(be_learnt, wait_for_close);
+	peer_start(be_learnt, peer_wait_for_close);
 	clients[0] = peer.client;
 	assert_int_equal(client_connect(peer.loop, peer.path, &clients[1], &err), 0);
 	client_learn_all(clients, 2, 5 * SHORT_NS, errs);
@@ -724,7 +623,7 @@ static void test_many_are_learnt_at_once(void **state)
 	assert_int_equal(errs[1].code, -ETIMEDOUT);
 	assert_null(client_dialect(clients[1]));
 	client_destroy(clients[1]);
-	stop();
+	peer_stop();
 }
 
 static void ask_again(void *arg, const struct client_answer *answer)
@@ -741,13 +640,13 @@ static void test_callback_may_call_on_a_broken_connection(void **state)
 	int calls = 0;
 
 	(void)state;
-	start(die_before_answer);
+	peer_start(die_before_answer, NULL);
 	assert_int_equal(client_learn(peer.client, &err), 0);
 	assert_int_equal(client_call(peer.client, "a", NULL, NS_PER_SEC, ask_again, &calls), 0);
 	assert_int_equal(client_wait(peer.client, "a", NULL, NULL, &err), -ECONNRESET);
 	assert_int_equal(loop_sleep(peer.loop, 1), 0);
 	assert_int_equal(calls, 3);
-	stop();
+	peer_stop();
 }
 
 static void test_destroy_ends_calls(void **state)
@@ -755,14 +654,14 @@ static void test_destroy_ends_calls(void **state)
 	int status = 1;
 
 	(void)state;
-	start(wait_for_close);
+	peer_start(peer_wait_for_close, NULL);
 	assert_int_equal(client_call(peer.client, "a", json_object(), NS_PER_SEC, on_done, &status),
 			 0);
 	assert_int_equal(status, 1);
 	client_destroy(peer.client);
 	peer.client = NULL;
 	assert_int_equal(status, -ECANCELED);
-	stop();
+	peer_stop();
 }
 
 static void test_nobody_listens(void **state)
