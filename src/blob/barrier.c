@@ -127,15 +127,21 @@ void blob_channels_drop(struct blob_store *store, uint32_t slot)
 
 static void give_clusters(struct blob_store *store, struct blob_clusters *lists)
 {
-	for (unsigned int clear = 0; clear < BLOB_CLEARS; clear++)
+	for (unsigned int clear = 0; clear < BLOB_CLEARS; clear++) {
+		uint64_t count = lists[clear].count;
+
 		blob_clusters_give(store, &lists[clear], (enum blob_clear)clear);
+		store->releasing -= count;
+	}
 }
 
 static void keep_clusters(struct blob_store *store, struct blob_clusters *lists)
 {
 	store->suspect = true;
-	for (unsigned int clear = 0; clear < BLOB_CLEARS; clear++)
+	for (unsigned int clear = 0; clear < BLOB_CLEARS; clear++) {
+		store->releasing -= lists[clear].count;
 		blob_clusters_end(&lists[clear]);
+	}
 }
 
 static bool any_retired(const struct blob_store *store)
@@ -207,6 +213,7 @@ void blob_retire_clusters(struct blob_store *store, struct blob_clusters *list,
 		/* Without memory the cluster stays in use until the next recovery. */
 		if (blob_clusters_add(&store->retired.clusters[clear], list->at[i]) < 0)
 			break;
+		store->releasing++;
 	}
 	if (list->count > 0)
 		start_reaping(store);

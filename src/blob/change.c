@@ -105,7 +105,7 @@ static int add_entry(struct batch *t, const struct part *p, uint64_t index)
 	rc = blob_cluster_take(t->store, &e->cluster, &e->zeroed);
 	if (rc == 0)
 		t->entry_count++;
-	return rc;
+	return rc == -ENOSPC && t->store->releasing > 0 ? -ERESTART : rc;
 }
 
 /* The clusters of a write that it has to allocate. When there is no more room it is cut short. */

@@ -107,6 +107,12 @@ void blob_cluster_untake(struct blob_store *store, uint32_t cluster)
 	watch_space(store);
 }
 
+void blob_clusters_await(const struct blob_store *store, uint64_t count)
+{
+	while (store->releasing > 0 && blob_clusters_free_count(store) < count)
+		fiber_yield();
+}
+
 /* --- runs ------------------------------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)

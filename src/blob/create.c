@@ -85,8 +85,10 @@ static int make_thick_map(struct blob *b, uint64_t clusters, struct error *err)
 {
 	struct blob_clusters list = { 0 };
 	struct blob_map *map;
-	int rc = blob_clusters_take_zeroed(b->store, clusters, &list, err);
+	int rc;
 
+	blob_clusters_await(b->store, clusters);
+	rc = blob_clusters_take_zeroed(b->store, clusters, &list, err);
 	if (rc < 0)
 		return rc;
 	map = blob_map_create(clusters, blob_map_tables(clusters));

@@ -36,7 +36,7 @@ static void filled(struct blob_write *w)
 	fiber_event_set(&container_of(w, struct fill, write)->event, w->result);
 }
 
-static int fill_one(struct blob *b, uint64_t index)
+static int fill_once(struct blob *b, uint64_t index)
 {
 	struct fill f = { .event = FIBER_EVENT_INIT };
 
@@ -49,6 +49,15 @@ static int fill_one(struct blob *b, uint64_t index)
 	};
 	blob_write_send(&f.write);
 	return fiber_event_wait(&f.event);
+}
+
+static int fill_one(struct blob *b, uint64_t index)
+{
+	int rc;
+
+	while ((rc = fill_once(b, index)) == -ERESTART)
+		fiber_yield();
+	return rc;
 }
 
 /* Behind the end of a shorter parent there are zeroes, until the grandparent shows there. */
@@ -83,7 +92,7 @@ static void fill_some(void *arg)
 
 static int check_space(const struct filler *f, struct error *err)
 {
-	uint64_t wanted = 0, left = blob_clusters_free_count(f->blob->store);
+	uint64_t wanted = 0, left;
 
 	for (uint64_t i = 0; i < blob_map(f->blob)->clusters; i++)
 		wanted += is_wanted(f, i);
@@ -91,6 +100,8 @@ static int check_space(const struct filler *f, struct error *err)
 		return 0;
 	if (blob_store_check_known(f->blob->store, err) < 0)
 		return -EUCLEAN;
+	blob_clusters_await(f->blob->store, wanted);
+	left = blob_clusters_free_count(f->blob->store);
 	if (wanted <= left)
 		return 0;
 	return error_set(err, -ENOSPC,

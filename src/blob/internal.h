@@ -49,6 +49,11 @@ enum blob_write_kind {
 
 /**
  * struct blob_write - I/O that changes the map: sent to reactor 0, done there, and answered
+ *
+ * With -ERESTART where clusters are lacking and some are about to be free: they are when no I/O
+ * looks at them any more, and this may be one that does. What is left of it is to be sent again
+ * behind blob_leave().
+ *
  * @unit, @units: what is left of it; advanced as it is done
  * @skip: bytes of @iov that were done
  * @done: on @origin, with @result
@@ -186,6 +191,7 @@ struct blob_retired {
  * @unknown: a blob of a store that was recovered cannot be read, so that @pages and @clusters lack
  *           what it has: which one, and why. Nothing is taken or given back
  * (blob_store_check_known())
+ * @releasing: clusters that no map has any more, and that are about to be free
  * @changes: operations under way; unload waits for none, it refuses
  * @commits: batches of extent pages that were written in place; @durable_commits: how many of them
  *           a flush has covered. Any reactor
@@ -227,6 +233,7 @@ struct blob_store {
 	TAILQ_HEAD(, blob) work;
 	uint32_t workers;
 	struct blob_retired retired;
+	uint64_t releasing;
 	bool reaping;
 	struct blob_esnap_ops esnap_ops;
 	LIST_HEAD(, blob_esnap) esnaps;
@@ -451,6 +458,11 @@ static inline bool blob_zeroes_durable(const struct blob_store *store)
 /** blob_cluster_untake() - it was not used after all */
 void blob_cluster_untake(struct blob_store *store, uint32_t cluster);
 uint64_t blob_clusters_free_count(const struct blob_store *store);
+/**
+ * blob_clusters_await() - Fiber; no md_lock is held. As long as fewer than @count are free and
+ * others are about to be
+ */
+void blob_clusters_await(const struct blob_store *store, uint64_t count);
 /** blob_clusters_take() - @count of them; Fiber: they read as zeroes when it returns */
 int blob_clusters_take_zeroed(struct blob_store *store, uint64_t count, struct blob_clusters *list,
 			      struct error *err);

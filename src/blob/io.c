@@ -47,9 +47,27 @@ static void fail(struct blob_io *bio, struct bdev_status status)
 	bio->left = 0;
 }
 
+static void enter(struct blob_io *bio);
+
+static void begin_again(struct blob_io *bio)
+{
+	bio->again = false;
+	if (bio->left == 0) {
+		end(bio);
+		return;
+	}
+	blob_leave(bio->ch, bio->epoch);
+	enter(bio);
+}
+
 static void one_less(struct blob_io *bio)
 {
 	bio->under_way--;
+	if (__builtin_expect(bio->again, 0)) {
+		if (bio->under_way == 0)
+			begin_again(bio);
+		return;
+	}
 	if (bio->left > 0 && !bio->waiting)
 		run(bio);
 	else if (bio->left == 0 && bio->under_way == 0)
@@ -264,8 +282,13 @@ static void write_done(struct blob_write *w)
 {
 	struct blob_io *bio = container_of(w, struct blob_io, write);
 
-	if (w->result < 0)
+	if (w->result == -ERESTART && bio->status.err == 0) {
+		bio->again = true;
+		bio->next = w->unit;
+		bio->left = w->units;
+	} else if (w->result < 0) {
 		fail(bio, bdev_status_from_errno(w->result));
+	}
 	one_less(bio);
 }
 
@@ -488,6 +511,15 @@ static void begin(struct blob_io *bio)
 	run(bio);
 }
 
+static void enter(struct blob_io *bio)
+{
+	if (__builtin_expect(atomic_load_explicit(&bio->blob->frozen, memory_order_relaxed), 0) &&
+	    changes_data(bio->io))
+		TAILQ_INSERT_TAIL(&bio->ch->held, bio, link);
+	else
+		begin(bio);
+}
+
 void blob_io_again(struct blob_io *bio)
 {
 	begin(bio);
@@ -504,14 +536,10 @@ void blob_submit(struct blob_channel *ch, struct blob *blob, struct bdev_io *io)
 	bio->left = io->blocks;
 	bio->under_way = 0;
 	bio->waiting = false;
+	bio->again = false;
 	bio->flushed = false;
 	bio->long_iov = NULL;
 	bio->spare = NULL;
 	bio->status = (struct bdev_status){ .err = 0 };
-	if (__builtin_expect(atomic_load_explicit(&blob->frozen, memory_order_relaxed), 0) &&
-	    changes_data(io)) {
-		TAILQ_INSERT_TAIL(&ch->held, bio, link);
-		return;
-	}
-	begin(bio);
+	enter(bio);
 }

@@ -14,6 +14,7 @@
  * @next, @left: what is still to be started, in I/O units
  * @under_way: pieces, and @write
  * @waiting: for an I/O of the pool; counts as under way
+ * @again: when nothing is under way any more it begins again, with what is left
  * @commits: store->commits when the flush that a FUA needs began
  * @spare: one that was waited for and is not used yet
  * @long_iov: segments of a piece that has more than an I/O of the pool has room for
@@ -28,6 +29,7 @@ struct blob_io {
 	uint32_t under_way;
 	uint8_t epoch;
 	bool waiting;
+	bool again;
 	bool flushed;
 	uint64_t commits;
 	struct bdev_status status;

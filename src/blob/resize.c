@@ -192,6 +192,7 @@ static int resize(struct blob *b, uint64_t clusters, struct error *err)
 	if (clusters == before)
 		return 0;
 	rc = find_where(&ch, before, clusters, err);
+	blob_clusters_await(b->store, ch.where.count);
 	if (rc == 0 && ch.where.count > 0)
 		rc = blob_clusters_take_zeroed(b->store, ch.where.count, &ch.taken, err);
 	if (rc == 0)
