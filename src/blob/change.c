@@ -188,11 +188,20 @@ static bool reads_as_zeroes(const struct batch *t, const struct entry *e)
 	return place.kind == BLOB_PLACE_ZEROES;
 }
 
-static int fill(struct batch *t, struct entry *e)
+static bool wants_zeroes(const struct batch *t, const struct entry *e)
 {
-	if (!reads_as_zeroes(t, e))
-		return blob_copy_cluster(t->blob, e->index, e->cluster);
-	return e->zeroed ? 0 : blob_cluster_zero(t->store, e->cluster);
+	return needs_fill(t, e) && !e->zeroed && reads_as_zeroes(t, e);
+}
+
+/* Clusters were taken in rising order: those that follow each other are cleared together. */
+static uint32_t zero_run_of(const struct batch *t, uint32_t at)
+{
+	const struct entry *e = &t->entries[at];
+	uint32_t n = 0;
+
+	while (at + n < t->entry_count && wants_zeroes(t, e + n) && e[n].cluster == e->cluster + n)
+		n++;
+	return n;
 }
 
 static void fill_some(void *arg)
@@ -200,10 +209,17 @@ static void fill_some(void *arg)
 	struct batch *t = arg;
 
 	while (t->next_fill < t->entry_count) {
-		struct entry *e = &t->entries[t->next_fill++];
+		struct entry *e = &t->entries[t->next_fill];
+		uint32_t n = zero_run_of(t, t->next_fill);
+		int rc = 0;
 
-		if (needs_fill(t, e))
-			e->result = fill(t, e);
+		t->next_fill += n > 0 ? n : 1;
+		if (n > 0)
+			rc = blob_clusters_zero(t->store, e->cluster, n);
+		else if (needs_fill(t, e) && !reads_as_zeroes(t, e))
+			e->result = blob_copy_cluster(t->blob, e->index, e->cluster);
+		for (uint32_t i = 0; i < n; i++)
+			e[i].result = rc;
 	}
 }
 

@@ -202,15 +202,23 @@ int blob_clusters_take_zeroed(struct blob_store *store, uint64_t count, struct b
 			 bdev_name(store->bdev), error_errno_text(rc));
 }
 
-/* --- taking one ------------------------------------------------------------------------------- */
+/* --- zeroing for first writes
+ * ------------------------------------------------------------------------------- */
 
 static int zero_run(struct blob_store *store, uint32_t first, uint32_t count)
 {
 	struct md_batch *batch = md_batch_begin(store);
 
+	uint64_t bytes = store->unmap_zeroes ? UNMAP_BYTES : ZERO_BYTES;
+	uint32_t most = (uint32_t)(bytes / store->geo.cluster_size);
+
 	if (batch == NULL)
 		return -ENOMEM;
-	md_batch_zero_clusters(batch, first, count, NULL);
+	most = most > 0 ? most : 1;
+	for (uint32_t n; count > 0 && batch->result == 0; first += n, count -= n) {
+		n = count < most ? count : most;
+		md_batch_zero_clusters(batch, first, n, NULL);
+	}
 	return md_batch_end(batch);
 }
 
@@ -243,17 +251,17 @@ static void take_back(struct blob_store *store, uint32_t first, bool zeroed)
  * A store that was loaded knows nothing of its free clusters. Where clearing is cheap and making it
  * durable is not, some that follow are cleared too, so that first writes there find it done.
  */
-int blob_cluster_zero(struct blob_store *store, uint32_t cluster)
+int blob_clusters_zero(struct blob_store *store, uint32_t first, uint32_t count)
 {
 	int rc;
 
 	if (!store->unmap_zeroes || !store->cache || fiber_lock_is_held(&store->lend_lock))
-		return zero_run(store, cluster, 1);
+		return zero_run(store, first, count);
 	fiber_lock(&store->lend_lock);
-	lend(store, cluster + 1);
-	rc = zero_run(store, cluster, 1 + store->lent);
+	lend(store, first + count);
+	rc = zero_run(store, first, count + store->lent);
 	store->clears++;
-	take_back(store, cluster + 1, rc == 0);
+	take_back(store, first + count, rc == 0);
 	fiber_unlock(&store->lend_lock);
 	return rc;
 }

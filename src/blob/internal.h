@@ -448,8 +448,8 @@ int blob_clusters_add(struct blob_clusters *list, uint32_t cluster);
 /** blob_cluster_take() - a free cluster, in use now; @zeroed: it reads as zeroes; -ENOSPC,
  * -EUCLEAN */
 int blob_cluster_take(struct blob_store *store, uint32_t *cluster, bool *zeroed);
-/** blob_cluster_zero() - Fiber. One that was taken reads as zeroes; so may free ones behind it */
-int blob_cluster_zero(struct blob_store *store, uint32_t cluster);
+/** blob_clusters_zero() - Fiber. Taken ones read as zeroes; so may free ones behind them */
+int blob_clusters_zero(struct blob_store *store, uint32_t first, uint32_t count);
 /** blob_zeroes_durable() - clusters that are known to read as zeroes do so behind a cut too */
 static inline bool blob_zeroes_durable(const struct blob_store *store)
 {
