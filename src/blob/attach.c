@@ -382,6 +382,7 @@ static int map_from_table(struct attach *a, struct blob *b, const struct blob_co
 	b->table = true;
 	rc = fill_from_table(a, b, map, c, err);
 	b->cut = rc == 0 && blob_map_tables(map->clusters) < blob_map_tables(c->table_clusters);
+	blob_map_settle(map);
 	return rc;
 }
 

@@ -100,6 +100,7 @@ static int make_thick_map(struct blob *b, uint64_t clusters, struct error *err)
 		error_set(err, rc, "no memory for a map of %" PRIu64 " clusters", clusters);
 	} else {
 		rc = blob_leaves_take_pages(b->store, map, NULL, err);
+		blob_map_settle(map);
 	}
 	blob_clusters_end(&list);
 	return rc;

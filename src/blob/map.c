@@ -8,6 +8,18 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include "base/container_of.h"
+#include "reactor/reactor.h"
+
+#define LARGE_PAGE (UINT64_C(2) << 20)
+/* From here on the leaves are more than the TLB reaches. */
+#define SETTLE_LEAVES 4096u
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 struct blob_map *blob_map_create(uint64_t clusters, uint64_t leaves)
 {
@@ -40,6 +52,57 @@ void blob_map_destroy(struct blob_map *map)
 		free(blob_map_leaf(map, i));
 	free(map);
 }
+
+/* --- large pages ------------------------------------------------------------------------------ */
+
+struct settling {
+	struct reactor_work work;
+	void *at;
+	size_t bytes;
+};
+
+/* Advice: what was freed meanwhile is no harm. A kernel that cannot at once does it by and by. */
+static void settle_run(struct reactor_work *work)
+{
+	const struct settling *s = container_of(work, struct settling, work);
+
+	if (madvise(s->at, s->bytes, MADV_HUGEPAGE) == 0)
+		(void)madvise(s->at, s->bytes, MADV_COLLAPSE);
+}
+
+static void settle_done(struct reactor_work *work)
+{
+	free(container_of(work, struct settling, work));
+}
+
+void blob_map_settle(const struct blob_map *map)
+{
+	uintptr_t low = UINTPTR_MAX, high = 0;
+	struct settling *s;
+
+	if (map->leaves < SETTLE_LEAVES)
+		return;
+	for (uint64_t i = 0; i < map->leaves; i++) {
+		uintptr_t at = (uintptr_t)blob_map_leaf(map, i);
+
+		low = at != 0 && at < low ? at : low;
+		high = at > high ? at : high;
+	}
+	low = (low + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+	high &= ~(LARGE_PAGE - 1);
+	/* Leaves that lie among much else would take large pages for that, too. */
+	if (low >= high || high - low > 2 * map->leaves * BLOB_EXTENT_CLUSTERS * sizeof(uint32_t))
+		return;
+	s = malloc(sizeof(*s));
+	if (s == NULL)
+		return;
+	*s = (struct settling){ .work = { .run = settle_run, .done = settle_done },
+				.at = (void *)low,
+				.bytes = high - low };
+	reactor_work_start(&s->work);
+}
+
+/* --- leaves ----------------------------------------------------------------------------------- */
 
 struct blob_leaf *blob_leaf_create(uint32_t entries)
 {

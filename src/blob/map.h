@@ -103,6 +103,15 @@ static inline uint64_t blob_map_bytes(uint64_t leaves)
 	return sizeof(struct blob_map) + leaves * sizeof(void *);
 }
 
+/**
+ * blob_map_settle() - a map that was made or loaded will be looked up all over
+ *
+ * A table of many MiB costs an I/O not only its own cache miss but those of the page tables that
+ * lead to it, unless it lies in large pages. It is moved there on a helper thread, where the kernel
+ * can (6.1).
+ */
+void blob_map_settle(const struct blob_map *map);
+
 struct blob_leaf *blob_leaf_create(uint32_t entries);
 /** blob_leaf_copy() - with @entries, of which @from has the first @known; @from may be NULL */
 struct blob_leaf *blob_leaf_copy(const struct blob_leaf *from, uint32_t known, uint32_t entries);
