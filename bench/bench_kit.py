@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks share: programs, targets, CPU time of processes, medians, goals.
 
-CYBORG_SPDK_BIN  folder of the built programs (default: build/bin of this repository)
+CYBORG_SPDK_BIN    folder of the built programs (default: build/bin of this repository)
+CYBORG_SPDK_BUILD  folder they were built in (default: build/meson)
 """
 
 import json
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -39,6 +41,26 @@ def compile_c(name, folder):
     subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", str(out),
                     str(REPOSITORY / "bench" / f"{name}.c")], check=True)
     return str(out)
+
+
+def built(name):
+    """A program of this folder that is built with the engine, in CYBORG_SPDK_BUILD."""
+    build = Path(os.environ.get("CYBORG_SPDK_BUILD", REPOSITORY / "build" / "meson"))
+    subprocess.run(["ninja", "-C", str(build), f"bench/{name}"], check=True,
+                   stdout=subprocess.DEVNULL)
+    return str(build / "bench" / name)
+
+
+def callgrind(command):
+    """User instructions of a command that says when to begin counting; None without valgrind."""
+    if not shutil.which("valgrind"):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        subprocess.run(["valgrind", "--tool=callgrind", "--instr-atstart=no",
+                        f"--callgrind-out-file={out}", *command],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        return int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)[1])
 
 
 def free_port():

@@ -8,7 +8,10 @@ overhead   CPU time of the target for a 4 KiB random read over NVMe/TCP: a thick
            when it has nothing to do, in rounds that alternate.
 lookup     the same on a store of 64 TiB over a null bdev: a volume of nearly all of it against one
            of a single cluster.
-thin       a 4 KiB write that allocates its cluster, at depth 1, against the same writes once more.
+inside     the same within one program, without a network (volumes.c): a volume on a null bdev against
+           that, and one of 63 TiB against one of a cluster; and user instructions, by callgrind.
+thin       a 4 KiB write that allocates its cluster, at depth 1, against the same writes once more;
+           and how many I/Os, bytes and flushes reach the base for it.
 many       creating and deleting thin volumes; time of each and memory.
 snapshot   of a 1 TiB volume with all clusters allocated: time, and the longest I/O beside it.
 load       of stores in sparse files, half of the clusters allocated: 15 TiB, and 64 TiB in
@@ -34,7 +37,7 @@ import bench_kit as kit
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 CLUSTER = 4 * MIB
 MEMORY = Path("/dev/shm")
-PARTS = ("overhead", "lookup", "thin", "many", "snapshot", "load")
+PARTS = ("overhead", "lookup", "inside", "thin", "many", "snapshot", "load")
 GOAL_OVERHEAD = 1.03
 GOAL_CLEAN_S = 0.5
 GOAL_DIRTY = 3.0
@@ -206,6 +209,45 @@ def part_lookup(args, g):
         return figures
 
 
+# --- inside one program ---------------------------------------------------------------------------
+
+INSIDE_READS = 1000000
+COUNTED_READS = 10000
+
+
+def volumes(*args):
+    """The answer of bench-volumes."""
+    core = str(kit.cores()[0])
+    done = subprocess.run(["taskset", "-c", core, kit.built("bench-volumes"), *map(str, args)],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def inside_instructions(what, side, depth):
+    """Of one read."""
+    total = kit.callgrind([kit.built("bench-volumes"), "read", what, str(depth),
+                           str(COUNTED_READS), "1", side])
+    return total and total / COUNTED_READS
+
+
+def inside(args, g, what, name, depth):
+    f = volumes("read", what, depth, INSIDE_READS, args.rounds)
+    ratios = [v / b for v, b in zip(f["volume_ns"], f["bare_ns"])]
+    f["instructions"] = [inside_instructions(what, side, depth) for side in ("volume", "bare")]
+    counted = "" if not f["instructions"][0] else (
+        "; {:.0f} and {:.0f} instructions".format(*f["instructions"]))
+    g.add(f"{name}, depth {depth}", kit.median(ratios), None, "x",
+          note=f"{kit.median(f['volume_ns']):.0f} and {kit.median(f['bare_ns']):.0f} ns of CPU, "
+               f"spread {kit.spread(f['volume_ns']):.0%} and {kit.spread(f['bare_ns']):.0%}"
+               f"{counted}")
+    return f
+
+
+def part_inside(args, g):
+    return [inside(args, g, "null", "in-process, volume over null", depth) for depth in READS] + [
+        inside(args, g, "size", "in-process, 63 TiB over a cluster", 32)]
+
+
 # --- thin ---------------------------------------------------------------------------------------
 
 def allocated(target, name):
@@ -227,6 +269,20 @@ def thin_round(target, addr, nsid, name):
             "first_cpu_us": first[1], "again_cpu_us": cpus[1] / 1000}
 
 
+def base_of_first_writes(g):
+    """What reaches the base for one; clones copy a cluster each, so that few are enough."""
+    figures = {}
+    for what, count in (("fresh", 1000), ("loaded", 1000), ("clone", 32)):
+        for depth in (1, 32):
+            f = figures[f"{what}, depth {depth}"] = volumes("write", what, depth, count)
+            requests = sum(f[k] for k in ("reads", "writes", "flushes", "unmaps", "write_zeroes"))
+            g.add(f"base requests of a first write: {what}, depth {depth}", requests, None, "",
+                  note=f"{f['reads']:.2f} reads, {f['writes']:.2f} writes of "
+                       f"{f['bytes_written'] / 1024:.0f} KiB, {f['flushes']:.3f} flushes, "
+                       f"{f['unmaps']:.3f} unmaps; {f['cpu_ns'] / 1000:.1f} us of CPU")
+    return figures
+
+
 def part_thin(args, g):
     with sparse(args.folder, 16 * GIB) as base, start() as target:
         add_file(target, "base", base)
@@ -241,7 +297,7 @@ def part_thin(args, g):
               note=f"{first:.0f} and {again:.0f} us, spread "
                    f"{kit.spread([r[f'first{what}_us'] for r in rounds]):.0%} and "
                    f"{kit.spread([r[f'again{what}_us'] for r in rounds]):.0%}")
-    return rounds
+    return {"rounds": rounds, "base": base_of_first_writes(g)}
 
 
 # --- many ---------------------------------------------------------------------------------------
