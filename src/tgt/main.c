@@ -50,7 +50,7 @@ static struct {
 	int signal_fd;
 	struct reactor_io signal_io;
 	struct reactor_timer late;
-	bool busy, leave_asked;
+	bool busy, leave_asked, leaving;
 	uint64_t signal_ns; /* of the first one; 0: none came */
 	int exit_code;
 } tgt = { .signal_fd = -1 };
@@ -96,6 +96,10 @@ static void leave(void)
 		tgt.leave_asked = true;
 		return;
 	}
+	/* A signal may come while a failed start is on its way out. */
+	if (tgt.leaving)
+		return;
+	tgt.leaving = true;
 	tgt_notify("STOPPING=1");
 	framework_leave();
 	tgt.late.fn = too_late;

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -87,3 +88,14 @@ def test_waits_for_a_lock(rpc, tmp_path, method):
     rpc.send(json.dumps(other))
     assert [rpc.receive()["id"] for _ in range(2)] == [other["id"], waiting["id"]]
     assert rpc.call("bdev_get_bdevs")[0]["name"] == "f"
+
+
+def test_signal_while_a_failed_start_leaves(program, tmp_path):
+    """Whenever it comes, the target leaves once, and well."""
+    path = config(tmp_path, free_port())
+    for i in range(40):
+        target = subprocess.Popen([program("cyborg-spdk-tgt"), "-r", tmp_path / "sock", "-c", path],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.002 * i)
+        target.send_signal(signal.SIGTERM)
+        assert target.wait(PATIENCE) in (0, 1, -signal.SIGTERM)
