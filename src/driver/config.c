@@ -87,6 +87,40 @@ static int collect(struct client *c, json_t *names, json_t *list, struct error *
 	return rc;
 }
 
+static bool comes_last(const json_t *entry)
+{
+	const char *method = json_string_value(json_object_get(entry, "method"));
+
+	return method && strstr(method, "set_qos_limit");
+}
+
+/*
+ * SPDK saves limits ahead of bdev_wait_for_examine, when a volume is not there yet, so that its own
+ * next start fails by them.
+ */
+static void put_limits_last(json_t *subsystems)
+{
+	json_t *subsystem, *entries, *limits = json_array();
+	size_t i;
+
+	json_array_foreach (subsystems, i, subsystem) {
+		entries = json_object_get(subsystem, "config");
+		for (size_t e = 0; e < json_array_size(entries);) {
+			json_t *entry = json_array_get(entries, e);
+
+			if (!comes_last(entry)) {
+				e++;
+				continue;
+			}
+			json_array_append(limits, entry);
+			json_array_remove(entries, e);
+		}
+		json_array_extend(entries, limits);
+		json_array_clear(limits);
+	}
+	json_decref(limits);
+}
+
 int config_save(struct client *c, const char *path, struct error *err)
 {
 	json_t *names, *config, *list = json_array();
@@ -95,6 +129,7 @@ int config_save(struct client *c, const char *path, struct error *err)
 	if (rc == 0)
 		rc = collect(c, names, list, err);
 	if (rc == 0) {
+		put_limits_last(list);
 		config = json_pack("{s:O}", "subsystems", list);
 		rc = config ? config_write(path, config, err)
 			    : error_set(err, -ENOMEM, "out of memory");

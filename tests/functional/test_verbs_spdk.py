@@ -51,42 +51,52 @@ def alive(pid):
 
 
 class Life:
-    """An accelerator `a` on a file, attached as vm1, and the pids that its targets had."""
+    """An accelerator `a` on a file, attached, and the pids that its targets had.
 
-    def __init__(self, cli, program, kit):
+    store: with a store, attached as two volumes; else attached whole.
+    """
+
+    def __init__(self, cli, program, kit, store=False):
         self.cli, self.perf = cli, str(program("cyborg-spdk-perf"))
         self.backing = cli.dir / "backing"
         self.pids = set()
+        self.left_by_others = {path for folder in LEFTOVERS for path in folder.glob("*pid*")}
         self.hugepages = HUGEPAGES.read_text()
         cli("install", "a", "--backing", self.backing, "--size", SIZE, "--target", kit,
-            "--no-huge")
+            "--no-huge", *(["--scenario", "blobstore", "--cluster-size", "1M"] if store else []))
         self.note_pids()
-        self.answer = cli("attach", "vm1", "--host", HOST)
+        self.words = {"vm1": ["--size", "8M", "--qos", "rw_mb=900"], "vm2": ["--size", "4M"]} \
+            if store else {"vm1": []}
+        self.data = {instance: self.attach(instance)["data"] for instance in self.words}
         self.identity = self.recorded()
+
+    def attach(self, instance):
+        return self.cli("attach", instance, "--host", HOST, *self.words[instance])
 
     def note_pids(self):
         self.pids |= {pid for pid in self.cli.pids() if pid}
 
     def recorded(self):
-        a, = self.cli.status()["accelerators"][0]["attachments"]
-        return {key: a[key] for key in IDENTITY}
+        attachments = self.cli.status()["accelerators"][0]["attachments"]
+        return {a["instance"]: {key: a[key] for key in IDENTITY} for a in attachments}
 
     def io(self, *words):
-        data = self.answer["data"]
-        address, port, _ = data["portals"][0]
-        subprocess.run([self.perf, "--hostnqn", HOST, "--quiet", "-r",
-                        f"trtype:TCP adrfam:IPv4 traddr:{address} trsvcid:{port} "
-                        f"subnqn:{data['target_nqn']}", *words],
-                       check=True, stdout=subprocess.DEVNULL)
+        """One perf for each instance, whose data has a seed of its own."""
+        for seed, data in enumerate(self.data.values()):
+            address, port, _ = data["portals"][0]
+            subprocess.run([self.perf, "--hostnqn", HOST, "--quiet", "-r",
+                            f"trtype:TCP adrfam:IPv4 traddr:{address} trsvcid:{port} "
+                            f"subnqn:{data['target_nqn']}", "-o", "64K", "--verify-pattern",
+                            "persistent", "--seed", str(seed + 1), *words],
+                           check=True, stdout=subprocess.DEVNULL)
 
     def write(self):
-        self.io("-w", "write", "-o", "64K", "--verify", "--verify-pattern",
-                "persistent")
+        self.io("-w", "write", "--verify")
 
     def check(self):
         """As recorded, with the data that write() wrote."""
         assert self.cli.status()["health"] == "ok" and self.recorded() == self.identity
-        self.io("--verify-only", "-o", "64K", "--verify-pattern", "persistent")
+        self.io("--verify-only")
 
     def update(self, kit, *words):
         answer = self.cli("update", "a", "--target", kit, *words)
@@ -106,13 +116,14 @@ class Life:
 
     def end(self):
         """Detached and uninstalled, the node is as it was."""
-        self.cli("detach", "vm1")
+        for instance in self.data:
+            self.cli("detach", instance, *(["--delete"] if self.words[instance] else []))
         self.cli("uninstall", "a")
         assert not self.backing.exists() and not list((self.cli.state / "targets").iterdir())
         for pid in self.pids:
             assert not alive(pid)
             for folder in LEFTOVERS:
-                assert not list(folder.glob(f"*pid{pid}*"))
+                assert set(folder.glob(f"*pid{pid}*")) <= self.left_by_others
         assert HUGEPAGES.read_text() == self.hugepages
 
 
@@ -127,7 +138,7 @@ def test_whole_life(node, program, spdk):
     assert "SPDK" in node.status()["accelerators"][0]["running_version"]
     assert str(node.socket()) in [t["socket"] for t in node("discover")["targets"]]
     before = bdev(node)
-    assert node("attach", "vm1", "--host", HOST)["data"] == life.answer["data"]
+    assert life.attach("vm1")["data"] == life.data["vm1"]
     life.write()
     life.check()
     engine = program("cyborg-spdk-tgt")
@@ -141,6 +152,27 @@ def test_whole_life(node, program, spdk):
     after = bdev(node)
     for name in ("uuid", "block_size", "num_blocks", "aliases"):
         assert after[name] == before[name]
+    life.end()
+
+
+def test_store_survives_the_change_of_kit(node, program, spdk):
+    """A store that SPDK made, served by the engine, and by SPDK again."""
+    life = Life(node, program, spdk, store=True)
+    life.write()
+    store = node.status()["accelerators"][0]["store_uuid"]
+    life.update(program("cyborg-spdk-tgt"))
+    life.write()
+    life.update(spdk, "--no-huge")
+    with RpcClient(node.socket()) as rpc:
+        assert [s["uuid"] for s in rpc.call("bdev_lvol_get_lvstores")] == [store]
+        limits = [b["assigned_rate_limits"]["rw_mbytes_per_sec"] for b in rpc.call("bdev_get_bdevs")
+                  if b["product_name"] == "Logical Volume"]
+    assert sorted(limits) == [0, 900]
+    life.refuse(make_script(node.dir / "poor", f"""
+[ "$1" = --version ] && exec {spdk} --version
+[ "$1" = --help ] && exec {spdk} --help
+exec {program("cyborg-spdk-tgt")} "$@" --rpcs-allowed rpc_get_methods,framework_wait_init
+"""), "bdev_uring_create, bdev_lvol_get_lvstores")
     life.end()
 
 
