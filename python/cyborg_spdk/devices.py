@@ -49,9 +49,14 @@ def deployable_name(host, accelerator, slot):
     return f"{host_part(host)}_spdk{slot or ''}_{accelerator}"
 
 
+def is_whole(accelerator):
+    """Handed out as it is, to one."""
+    return accelerator.get("scenario", "whole") == "whole"
+
+
 def slots_of(accelerator, slots):
     """How many are handed out at once."""
-    return 1 if accelerator.get("scenario", "whole") == "whole" else slots
+    return 1 if is_whole(accelerator) else slots
 
 
 def _trait(text):

@@ -12,40 +12,18 @@ import logging
 import re
 import time
 
-from cyborg_spdk import devices
+from cyborg_spdk import devices, wish
 from cyborg_spdk.library import SpdkError
 
 LOG = logging.getLogger(__name__)
 
 NAME = re.compile(r"arq:([0-9a-f-]{36}):([0-9a-f-]{36})")
-PROFILE_PREFIX = "accel:spdk_"
 FIRST_DELAY, LAST_DELAY = 5.0, 300.0
-SIZE_UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
-SIZES = {"size"}
-QOS_PREFIX = "qos_"
 MADE_HERE = ("new", "clone")
 
 
 def attachment_name(bound):
     return f"arq:{bound.arq}:{bound.instance}"
-
-
-def member(name, text):
-    """A member of a request, from the text of an option or a device profile."""
-    lower = text.strip().lower()
-    if lower in ("true", "false"):
-        return lower == "true"
-    if name in SIZES and text.strip()[-1:].upper() in SIZE_UNITS and text.strip()[:-1].isdigit():
-        return int(text.strip()[:-1]) << SIZE_UNITS[text.strip()[-1].upper()]
-    return int(lower) if lower.isdigit() else text.strip()
-
-
-def members(given):
-    """Members of a request, those of the object qos by names such as qos_rw_mb."""
-    found = {name: member(name, text) for name, text in given.items()}
-    limits = {name[len(QOS_PREFIX):]: found.pop(name) for name in list(found)
-              if name.startswith(QOS_PREFIX)}
-    return {**found, "qos": limits} if limits else found
 
 
 class Retry:
@@ -95,16 +73,17 @@ class Reconciler:
                 self._attempt(name, self._detach, attached[name])
         for name in new:
             if not is_stopping() and self.retry.is_due(name):
-                self._attempt(name, self._attach, wanted[name])
+                self._attempt(name, self._attach, *wanted[name])
 
     def _wanted(self, status):
-        """What is bound to deployables of this host, by the name of its attachment."""
-        here = {devices.deployable_name(self.host, a["id"], slot)
+        """What is bound to deployables of this host: Bound and accelerator, by the name of the
+        attachment."""
+        here = {devices.deployable_name(self.host, a["id"], slot): a
                 for a in status["accelerators"]
                 for slot in range(devices.slots_of(a, self.options.slots))}
         bound = self.cyborg.bound()
         self._tell_strays(bound, here)
-        return {attachment_name(b): b for b in bound if b.deployable in here}
+        return {attachment_name(b): (b, here[b.deployable]) for b in bound if b.deployable in here}
 
     def _tell_strays(self, bound, here):
         """Requests for slots of this host that are no more: once each."""
@@ -114,33 +93,20 @@ class Reconciler:
             LOG.error("ARQ %s is bound to an accelerator that is not installed here any more", arq)
         self._told = strays
 
-    def _attempt(self, name, action, subject):
+    def _attempt(self, name, action, *subject):
         try:
-            action(name, subject)
+            action(name, *subject)
             self.retry.done(name)
         except SpdkError as e:
             LOG.error("%s: %s; next try in %g s", name, e, self.retry.failed(name))
 
-    def _attach(self, name, bound):
-        LOG.info("attaching %s to %s", bound.accelerator, name)
-        answer = self.spdk.attach(**self._request(name, bound))
+    def _attach(self, name, bound, accelerator):
+        group = self.cyborg.profile_group(bound) if bound.profile else {}
+        request = wish.attach_request(name, bound, accelerator, self.options, group)
+        LOG.info("attaching %s to %s", accelerator["id"], name)
+        answer = self.spdk.attach(**request)
         LOG.info("%s reaches it by: %s", name, answer.get("command", answer["data"]))
-        self.report(bound, bound.accelerator)
-
-    def _request(self, name, bound):
-        chosen = dict(self.options.attach)
-        if bound.profile:
-            group = self.cyborg.profile_group(bound)
-            chosen.update((key[len(PROFILE_PREFIX):], str(value)) for key, value in group.items()
-                          if key.startswith(PROFILE_PREFIX))
-        return {**members(chosen), "instance": name, "accelerator": bound.accelerator,
-                "host": self._host_nqn(bound), "listen": self.options.listen}
-
-    def _host_nqn(self, bound):
-        text = self.options.host_nqns.get(bound.host, self.options.host_nqn)
-        for word in ("instance", "arq", "host"):
-            text = text.replace("{%s}" % word, getattr(bound, word))
-        return text
+        self.report(bound, accelerator["id"])
 
     def _detach(self, name, attachment):
         arq, instance = NAME.fullmatch(name).groups()

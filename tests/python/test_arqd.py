@@ -97,6 +97,32 @@ def test_conductor_knows_at_once(cloud, node, bound, service):
     assert cloud.everything()[1] == everything[1]
 
 
+def test_devices_of_other_drivers_are_left_as_they_are(cloud, node, service):
+    """A report is of the whole host: what it does not name is deleted."""
+    def known():
+        row = cloud.devices(cloud.host)["a"]
+        return json.loads(row["vendor_board_info"])["attachments"]
+
+    def others():
+        return [row for row in cloud.rows("devices") if row["hostname"] == cloud.host and
+                row["vendor"] != "cyborg-spdk"]
+
+    cloud.conf.set_override("enabled_drivers", ["spdk_driver", "fake_driver"], group="agent")
+    try:
+        bind(cloud, node, "a")
+        before = others()
+        assert len(before) == 1
+        one = service(report="always")
+        assert one.look()
+        wait_until(known, "the conductor's row")
+        assert others() == before
+        from cyborg_spdk import report
+        cloud.conf.set_override("report", "auto", group="spdk")
+        assert not report.wants_report(cloud.conf)
+    finally:
+        cloud.conf.clear_override("enabled_drivers", group="agent")
+
+
 def test_a_new_service_goes_on_where_the_last_one_ended(cloud, node, bound, service):
     assert service().look()
     before = attached(node)

@@ -117,7 +117,8 @@ def test_nothing_installed_is_an_empty_report(cloud):
 
 
 @pytest.mark.parametrize("helper", ["false", "echo", "echo []", "echo 3", "echo {}",
-                                    "echo '{\"answer\": {}}'", "/nonexistent", "echo '"])
+                                    "sh -c 'echo \"{\\\"answer\\\": {}}\"'",
+                                    "sh -c 'echo \"{\\\"error\\\": 5}\"'", "/nonexistent", "echo '"])
 def test_discover_never_raises(cloud, node, helper):
     from cyborg_spdk.driver import SPDKDriver
     install(node, "a")

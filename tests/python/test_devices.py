@@ -67,6 +67,9 @@ def test_same_bytes_whatever_the_order(seen):
     assert seen(one) == seen(other)
     b = accelerator(id="b")
     assert seen(one, b) == seen(b, one)
+    device, = seen(one)
+    for text in (device["std_board_info"], device["vendor_board_info"], device["cpid_info"]):
+        assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
 def test_names_are_unique_over_hosts_slots_and_odd_host_names(devices):
