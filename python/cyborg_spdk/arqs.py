@@ -49,8 +49,8 @@ class Cyborg:
     def __init__(self, conf):
         self.auth = loading.load_auth_from_conf_options(conf, GROUP.name)
         if self.auth is None:
-            raise CyborgError("no credentials: set auth_type and what belongs to it in cyborg.conf's "
-                              "group [spdk], or auth_section = keystone_authtoken")
+            raise CyborgError("no credentials: set auth_type and what belongs to it in "
+                              "cyborg.conf's group [spdk], or auth_section = keystone_authtoken")
         self.session = loading.load_session_from_conf_options(conf, GROUP.name, auth=self.auth)
         self.adapter = loading.load_adapter_from_conf_options(conf, GROUP.name,
                                                               session=self.session, auth=self.auth)
@@ -100,13 +100,14 @@ class Cyborg:
         if bound is None and VENDOR not in {
                 device.get("vendor") for device in self._list("/devices", "devices")
                 if isinstance(device, dict)}:
-            raise CyborgError(f"Cyborg shows neither ARQ {arq} nor any device of this kind: whether "
-                              "it was deleted cannot be told")
+            raise CyborgError(f"Cyborg shows neither ARQ {arq} nor any device of this kind: "
+                              "whether it was deleted cannot be told")
         return bound is not None and bound.instance == instance
 
     def profile_group(self, bound):
         """The group of the device profile that the ARQ came from; {} when it is gone."""
-        found = self._list("/device_profiles?name=" + urllib.parse.quote(bound.profile), "device_profiles")
+        path = "/device_profiles?name=" + urllib.parse.quote(bound.profile)
+        found = self._list(path, "device_profiles")
         try:
             return dict(found[0]["groups"][int(bound.group)])
         except (IndexError, KeyError, TypeError, ValueError):

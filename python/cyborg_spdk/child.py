@@ -46,7 +46,8 @@ def call(verb, request=None, state_dir=None, library=None, timeout=20.0, helper=
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path}, **_owner(state_dir or default_state_dir()))
     except (OSError, ValueError, subprocess.SubprocessError) as e:
-        raise SpdkError(getattr(e, "errno", None) or errno.EIO, f"{verb}: no process for it: {e}") from None
+        code = getattr(e, "errno", None) or errno.EIO
+        raise SpdkError(code, f"{verb}: no process for it: {e}") from None
     return _answer(verb, process, order.encode(), timeout)
 
 

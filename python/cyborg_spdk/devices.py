@@ -37,7 +37,7 @@ def compact(value):
 
 
 def host_part(host):
-    """@host as part of a name that is unique in the cloud: shortened or changed, it gets a digest."""
+    """@host as part of a name that is unique in the cloud; what is changed of it gets a digest."""
     if re.fullmatch(r"[A-Za-z0-9.-]{1,%d}" % HOST_SIZE, host):
         return host
     digest = hashlib.sha256(host.encode()).hexdigest()[:12]
@@ -76,9 +76,8 @@ def _deployable(host, accelerator, slot, attributes):
 
 
 def _attachment(attachment):
-    return {name: attachment[name] for name in ("instance", "host", "nqn", "nsid", "address", "port",
-                                                "size", "transport", "socket")
-            if attachment.get(name)}
+    names = ("instance", "host", "nqn", "nsid", "address", "port", "size", "transport", "socket")
+    return {name: attachment[name] for name in names if attachment.get(name)}
 
 
 def _vendor_board(accelerator):

@@ -88,7 +88,8 @@ class Reconciler:
     def _tell_strays(self, bound, here):
         """Requests for slots of this host that are no more: once each."""
         prefix = devices.host_part(self.host) + "_spdk"
-        strays = {b.arq for b in bound if b.deployable.startswith(prefix) and b.deployable not in here}
+        strays = {b.arq for b in bound
+                  if b.deployable.startswith(prefix) and b.deployable not in here}
         for arq in sorted(strays - self._told):
             LOG.error("ARQ %s is bound to an accelerator that is not installed here any more", arq)
         self._told = strays

@@ -107,8 +107,8 @@ class Reporter:
         if known:
             self._host = known[-1]
         elif told:
-            LOG.warning("requests are bound to host %s, and the agent reports as %s: no report from "
-                        "here", told[-1], " or ".join(allowed))
+            LOG.warning("requests are bound to host %s, and the agent reports as %s: no report "
+                        "from here", told[-1], " or ".join(allowed))
             return None
         return self._host or allowed[0]
 

@@ -64,8 +64,8 @@ def _chosen(options, group, profile):
 def _for_whole(chosen, accelerator):
     """A whole backing is given as it is, if it is large enough."""
     if chosen.get("size", 0) > accelerator["size"]:
-        _refuse(f"accelerator {accelerator['id']} has {accelerator['size']} bytes, and asked for are "
-                f"{chosen['size']}: tell such devices apart by a trait")
+        _refuse(f"accelerator {accelerator['id']} has {accelerator['size']} bytes, and asked for "
+                f"are {chosen['size']}: tell such devices apart by a trait")
     return {name: value for name, value in chosen.items() if name not in VOLUME}
 
 
@@ -78,7 +78,7 @@ def host_nqn(bound, options):
 
 
 def attach_request(name, bound, accelerator, options, group):
-    """The request; SpdkError for what the device profile's @group, or the options, may not ask for."""
+    """The request; SpdkError for what the device profile's @group or the options may not ask."""
     chosen = _chosen(options, group, bound.profile)
     if is_whole(accelerator):
         chosen = _for_whole(chosen, accelerator)

@@ -55,7 +55,8 @@ def find_cyborg(folder):
     if source:
         info = Path(folder) / "openstack_cyborg-0.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: openstack-cyborg\nVersion: 0\n")
+        (info / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: openstack-cyborg\nVersion: 0\n")
         (info / "entry_points.txt").write_text(
             "[cyborg.accelerator.driver]\n"
             "fake_driver = cyborg.accelerator.drivers.fake:FakeDriver\n")

@@ -33,7 +33,9 @@ def test_two_accelerators_reach_database_and_placement(cloud, node):
         assert found["uuid"] == deployable["rp_uuid"]
         assert found["parent_provider_uuid"] == root["uuid"]
         path = f"/resource_providers/{found['uuid']}"
-        assert cloud.placement("GET", path + "/inventories")["inventories"]["CUSTOM_SSD"]["total"] == 1
+        inventories = cloud.placement("GET", path + "/inventories")["inventories"]
+        assert {name: inventory["total"] for name, inventory in inventories.items()} == {
+            "CUSTOM_SSD": 1}
         assert sorted(cloud.placement("GET", path + "/traits")["traits"]) == [
             "CUSTOM_SPDK", "CUSTOM_SPDK_FILE", "CUSTOM_SPDK_NVME_TCP"]
 
@@ -118,7 +120,8 @@ def test_nothing_installed_is_an_empty_report(cloud):
 
 @pytest.mark.parametrize("helper", ["false", "echo", "echo []", "echo 3", "echo {}",
                                     "sh -c 'echo \"{\\\"answer\\\": {}}\"'",
-                                    "sh -c 'echo \"{\\\"error\\\": 5}\"'", "/nonexistent", "echo '"])
+                                    "sh -c 'echo \"{\\\"error\\\": 5}\"'",
+                                    "/nonexistent", "echo '"])
 def test_discover_never_raises(cloud, node, helper):
     from cyborg_spdk.driver import SPDKDriver
     install(node, "a")

@@ -74,7 +74,8 @@ def test_same_bytes_whatever_the_order(seen):
 
 def test_names_are_unique_over_hosts_slots_and_odd_host_names(devices):
     names = [devices.deployable_name(host, name, slot)
-             for host in ("h", "h_spdk1_x", "h.example", "h-example", "h example", "h" * 65, "h" * 66)
+             for host in ("h", "h_spdk1_x", "h.example", "h-example", "h example", "h" * 65,
+                          "h" * 66)
              for name in ("a", "x_spdk_a", "spdk1_a") for slot in (0, 1, 11)]
     assert len(set(names)) == len(names)
     assert not set(names) & {"h", "h_spdk1_x"}
