@@ -12,6 +12,11 @@
 #include "driver/look.h"
 #include "driver/verb.h"
 
+/* See score_of(). */
+#define SCORE_FREE 100
+#define SCORE_DATA 10
+#define SCORE_NVME 40
+
 static json_t *kit_json(const struct kit *k)
 {
 	return json_pack("{s:s, s:s, s:s}", "path", k->path, "kind", k->kind, "version",
@@ -54,7 +59,7 @@ static int look_node(struct driver *d, json_t *answer, struct error *err)
 {
 	struct probe_node *node = calloc(1, sizeof(*node));
 	struct probe_devices devices = { 0 };
-	int rc = node ? probe_devices(d->probe, &devices, err) : -ENOMEM;
+	int rc = node ? probe_devices_seen(d->probe, &devices, err) : -ENOMEM;
 
 	if (rc == 0)
 		rc = probe_node(d->probe, &devices, node);
@@ -79,6 +84,7 @@ int verb_discover(struct driver *d, const json_t *request, json_t **answer, stru
 	if (rc < 0)
 		return rc;
 	driver_begin(d, "discover");
+	probe_refresh(d->probe);
 	driver_step(d, "greet running targets", 1, 5);
 	looks = look_start(d, true);
 	driver_step(d, "look at the node and its devices", 2, 5);
@@ -111,12 +117,14 @@ int verb_discover(struct driver *d, const json_t *request, json_t **answer, stru
 static int score_of(const struct probe_device *dev)
 {
 	enum probe_verdict verdict = probe_device_verdict(dev);
-	int score = verdict == PROBE_FREE ? 100 : verdict == PROBE_HOLDS_DATA ? 10 : 0;
+	int score = verdict == PROBE_FREE	  ? SCORE_FREE
+		    : verdict == PROBE_HOLDS_DATA ? SCORE_DATA
+						  : 0;
 
 	if (!score)
 		return 0;
 	if (!strncmp(dev->name, "nvme", 4))
-		score += 40;
+		score += SCORE_NVME;
 	else if (!dev->rotational && strcmp(dev->kind, "file") != 0)
 		score += 20;
 	if (!strcmp(dev->kind, "disk"))
@@ -159,6 +167,38 @@ static void add_candidate(json_t *list, const struct probe_device *dev)
 	look_insert(list, o);
 }
 
+/*
+ * Functions that the nvme driver does not have show no namespace, so they are told themselves: data
+ * may be on them.
+ */
+static int add_functions(struct driver *d, const struct probe_devices *devices, json_t *list)
+{
+	struct probe_node *node = calloc(1, sizeof(*node));
+	int rc = node ? probe_node(d->probe, devices, node) : -ENOMEM;
+	json_t *all = rc == 0 ? probe_node_json(node) : NULL, *v;
+	size_t i;
+
+	json_array_foreach (json_object_get(all, "nvme"), i, v) {
+		bool used = !strcmp(json_string_value(json_object_get(v, "verdict")), "in-use");
+
+		if (json_array_size(json_object_get(v, "namespaces")))
+			continue;
+		json_object_set(v, "path", json_object_get(v, "address"));
+		json_object_set_new(v, "kind", json_string("nvme-function"));
+		json_object_set_new(v, "attach", json_false());
+		json_object_set_new(v, "score", json_integer(used ? 0 : SCORE_DATA + SCORE_NVME));
+		json_object_set_new(
+			v, "why",
+			json_sprintf("no: %s", json_string_value(json_object_get(v, "reason"))));
+		look_insert(list, json_incref(v));
+	}
+	json_decref(all);
+	if (node)
+		probe_node_fini(node);
+	free(node);
+	return rc;
+}
+
 static int add_paths(struct driver *d, const json_t *paths, json_t *list, struct error *err)
 {
 	struct probe_device *dev = calloc(1, sizeof(*dev));
@@ -194,6 +234,8 @@ static int list_blobstore(struct driver *d, const json_t *request, json_t *answe
 	rc = probe_devices(d->probe, &devices, err);
 	for (size_t i = 0; rc == 0 && i < devices.count; i++)
 		add_candidate(list, &devices.items[i]);
+	if (rc == 0)
+		rc = add_functions(d, &devices, list);
 	probe_devices_fini(&devices);
 	if (rc == 0)
 		rc = add_paths(d, json_object_get(request, "paths"), list, err);

@@ -230,7 +230,7 @@ static int by_name(const void *a, const void *b)
 			  ((const struct probe_device *)b)->name);
 }
 
-int probe_devices(struct probe *p, struct probe_devices *out, struct error *err)
+int probe_devices_seen(struct probe *p, struct probe_devices *out, struct error *err)
 {
 	DIR *dir = probe_opendir(p, "/sys/block");
 	struct dirent *e;
@@ -238,7 +238,6 @@ int probe_devices(struct probe *p, struct probe_devices *out, struct error *err)
 	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
-	probe_refresh(p);
 	if (!dir)
 		return error_set(err, -ENOENT, "%s/sys/block cannot be read: mount sysfs on /sys",
 				 p->root);
@@ -257,6 +256,12 @@ int probe_devices(struct probe *p, struct probe_devices *out, struct error *err)
 	if (out->count)
 		qsort(out->items, out->count, sizeof(*out->items), by_name);
 	return rc < 0 ? error_set(err, rc, "block devices: %s", error_errno_text(rc)) : 0;
+}
+
+int probe_devices(struct probe *p, struct probe_devices *out, struct error *err)
+{
+	probe_refresh(p);
+	return probe_devices_seen(p, out, err);
 }
 
 void probe_devices_fini(struct probe_devices *d)

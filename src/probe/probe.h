@@ -168,6 +168,8 @@ struct probe_devices {
  * Return: 0, -ENOMEM, or -ENOENT (with @err) when there is no /sys.
  */
 int probe_devices(struct probe *p, struct probe_devices *out, struct error *err);
+/** probe_devices_seen() - probe_devices() without a probe_refresh() */
+int probe_devices_seen(struct probe *p, struct probe_devices *out, struct error *err);
 void probe_devices_fini(struct probe_devices *d);
 
 /**
@@ -182,8 +184,8 @@ int probe_path(struct probe *p, const char *path, struct probe_device *out, stru
 /**
  * probe_refresh() - forget what was read of processes
  *
- * probe_devices() and probe_path() do so; probe_targets() and probe_unseen() use the picture that
- * is there.
+ * probe_devices() and probe_path() do so; probe_devices_seen(), probe_targets() and probe_unseen()
+ * use the picture that is there, so that one reading of /proc does for all of them.
  */
 void probe_refresh(struct probe *p);
 

@@ -163,6 +163,16 @@ function_is()
 	contains "$(grep "^$(cat "/tmp/$1") " /tmp/table)" "$2"
 }
 
+# What no namespace shows is a candidate itself, and not to be attached.
+listed()
+{
+	list=$(/job/cyborg-spdk list)
+	echo "$list"
+	contains "$list" "^$(cat /tmp/GIVEN) .* forced "
+	contains "$list" "^$(cat /tmp/OPENED) .* no "
+	contains "$(echo "$list" | sed -n 2p)" '^/dev/nvme.* yes '
+}
+
 groups()
 {
 	contains "$(cat /tmp/table)" '^IOMMU: yes'
@@ -198,5 +208,6 @@ step worn_out worn_out
 step no_driver function_is NOBODY 'bound to no driver'
 step given_to_vfio function_is GIVEN 'bound to vfio-pci'
 step driven_from_user_space function_is OPENED 'driven from user space by process [0-9]+'
+step listed listed
 step groups groups
 step file_of_a_loop_device file_of_a_loop_device

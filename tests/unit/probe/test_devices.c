@@ -286,6 +286,18 @@ static void test_no_medium_is_left_out(void **state)
 	assert_null(look(n, "loop0"));
 }
 
+static void test_security_second_look_sees_the_present(void **state)
+{
+	struct node *n = *state;
+
+	assert_int_equal(probe_device_verdict(look(n, "sda")), PROBE_FREE);
+	probe_devices_fini(&n->devices);
+	tree_file(n->root, "proc/1/mountinfo", "30 1 8:0 / /m rw - ext4 /dev/sda rw\n");
+	tree_link(n->root, "proc/2/fd/1", "/dev/sda");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MOUNT, "/m");
+	assert_int_equal(n->devices.items[0].finding_count, 2);
+}
+
 static void test_damaged_files_do_no_harm(void **state)
 {
 	struct node *n = *state;
@@ -356,6 +368,7 @@ int main(void)
 		T(test_memory_disk_is_unfit),
 		T(test_use_weighs_more_than_unfitness),
 		T(test_no_medium_is_left_out),
+		T(test_security_second_look_sees_the_present),
 		T(test_damaged_files_do_no_harm),
 		T(test_json_is_whole),
 		T(test_no_sys_is_told),
