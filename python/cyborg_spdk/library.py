@@ -164,7 +164,7 @@ class Spdk:
         return load(self._library).cyborg_spdk_version().decode()
 
     def call(self, verb, request=None):
-        """The answer to a verb; SpdkError when it is refused. Members that are None do not count."""
+        """The answer to a verb; SpdkError when it is refused. Members that are None are none."""
         if verb not in VERBS:
             raise SpdkError(errno.EINVAL, f"no verb {verb!r}: there are {', '.join(VERBS)}")
         lib = load(self._library)
