@@ -36,15 +36,17 @@ def call(verb, request=None, state_dir=None, library=None, timeout=20.0, helper=
 
     helper: a command in front of the process, as text for a shell's rules
     """
-    order = json.dumps({"verb": verb, "request": request, "state_dir": state_dir,
-                        "library": library})
+    where = state_dir or default_state_dir()
+    owner = _owner(where)
+    order = json.dumps({"verb": verb, "request": request, "library": library,
+                        "state_dir": where if owner else state_dir})
     package = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     try:
         process = subprocess.Popen(
             [*shlex.split(helper or ""), sys.executable or "python3", "-m", "cyborg_spdk.child"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path}, **_owner(state_dir or default_state_dir()))
+            env={**os.environ, "PYTHONPATH": path}, **owner)
     except (OSError, ValueError, subprocess.SubprocessError) as e:
         code = getattr(e, "errno", None) or errno.EIO
         raise SpdkError(code, f"{verb}: no process for it: {e}") from None

@@ -336,12 +336,16 @@ class Cloud:
     def bind(self, profile, deployable, host):
         """What Nova does with a flavor's device profile: request and bind; (ARQ, instance)."""
         arq = self.api("POST", "/accelerator_requests", {"device_profile_name": profile})["arqs"][0]
+        return arq["uuid"], self.patch(arq["uuid"], deployable, host, "add")
+
+    def patch(self, arq, deployable, host, what):
+        """Bind ("add") or unbind ("remove") a request; the instance."""
         instance = str(uuid.uuid4())
         values = {"hostname": host, "device_rp_uuid": deployable["rp_uuid"],
                   "instance_uuid": instance}
-        self.api("PATCH", "/accelerator_requests", {arq["uuid"]: [
-            {"path": f"/{key}", "op": "add", "value": value} for key, value in values.items()]})
-        return arq["uuid"], instance
+        self.api("PATCH", "/accelerator_requests", {arq: [
+            {"path": f"/{key}", "op": what, "value": value} for key, value in values.items()]})
+        return instance
 
     def delete(self, instance):
         """What Nova does when the instance is deleted."""

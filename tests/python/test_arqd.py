@@ -81,6 +81,20 @@ def test_what_is_bound_is_attached_and_what_is_deleted_is_detached(cloud, node, 
     assert attached(node) == {}
 
 
+def test_request_that_is_bound_anew_is_another_one(cloud, node, bound, service):
+    arq, instance = bound
+    deployable, = cloud.devices(cloud.host)["a"]["deployables"]
+    one = service()
+    assert one.look()
+    cloud.patch(arq, deployable, cloud.host, "remove")
+    second = cloud.patch(arq, deployable, cloud.host, "add")
+    assert one.look()
+    assert list(attached(node)) == [f"arq:{arq}:{second}"]
+    cloud.patch(arq, deployable, cloud.host, "remove")
+    assert one.look()
+    assert attached(node) == {}
+
+
 def test_conductor_knows_at_once(cloud, node, bound, service):
     def known():
         row = cloud.devices(cloud.host)["a"]
