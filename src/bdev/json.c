@@ -48,25 +48,44 @@ const char *bdev_io_type_name(enum bdev_io_type type)
 	return "unknown";
 }
 
-/*
- * As in SPDK: what the module does by itself, and zeroes wherever there are writes; and reset,
- * which works on every bdev.
- */
-static json_t *supported_to_json(const struct bdev *bdev)
+static json_t *types_to_json(uint32_t types)
 {
-	uint32_t types = bdev->types | BDEV_BIT(BDEV_IO_RESET);
 	json_t *object = json_object();
 
-	if ((types & BDEV_BIT(BDEV_IO_WRITE)) != 0)
-		types |= BDEV_BIT(BDEV_IO_WRITE_ZEROES);
-	types &= bdev_allowed_types(bdev);
 	for (size_t i = 0; i < IO_TYPES; i++) {
 		bool on = io_types[i].type >= 0 &&
 			  (types & BDEV_BIT((uint32_t)io_types[i].type)) != 0;
 
-		json_object_set_new(object, io_types[i].name, json_boolean(on));
+		json_object_set_new_nocheck(object, io_types[i].name, json_boolean(on));
 	}
 	return object;
+}
+
+/*
+ * As in SPDK: what the module does by itself, and zeroes wherever there are writes; and reset,
+ * which works on every bdev. Bdevs of a kind share one object, as nobody changes an answer: of a
+ * list of thousands it would be the largest part.
+ */
+static json_t *supported_to_json(const struct bdev *bdev)
+{
+	static struct {
+		uint32_t types;
+		json_t *object;
+	} shared[8];
+	uint32_t types = bdev->types | BDEV_BIT(BDEV_IO_RESET);
+
+	if ((types & BDEV_BIT(BDEV_IO_WRITE)) != 0)
+		types |= BDEV_BIT(BDEV_IO_WRITE_ZEROES);
+	types &= bdev_allowed_types(bdev);
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+		if (!shared[i].object) {
+			shared[i].types = types;
+			shared[i].object = types_to_json(types);
+		}
+		if (shared[i].types == types)
+			return json_incref(shared[i].object);
+	}
+	return types_to_json(types);
 }
 
 static json_t *aliases_to_json(const struct bdev *bdev)
@@ -106,11 +125,19 @@ static void set_limits(json_t *o, const struct bdev *bdev, bool unset)
 	}
 }
 
+/* Shared as well, by all that have no limit. */
 static json_t *limits_to_json(const struct bdev *bdev)
 {
-	json_t *o = json_object();
+	static json_t *unlimited;
+	uint64_t rate[BDEV_LIMITS];
+	json_t *o;
 
+	if (unlimited && !bdev_limits_get(bdev, rate))
+		return json_incref(unlimited);
+	o = json_object();
 	set_limits(o, bdev, true);
+	if (!bdev_limits_get(bdev, rate))
+		unlimited = json_incref(o);
 	return o;
 }
 
