@@ -5,6 +5,7 @@ A guest does the same for all that Debian's kernel knows (tests/guest/test_probe
 this machine's kernel, as root where it has loop devices.
 """
 
+import ctypes
 import os
 import subprocess
 
@@ -146,6 +147,32 @@ def test_read_only_device_is_refused(cli, loop):
     assert found["read_only"] and found["verdict"] == "unfit"
     refuses(cli, device, "read-only", "is read-only", code=2)
     run("blockdev", "--setrw", device)
+
+
+@pytest.fixture
+def dead_mount(cli):
+    """A file system whose server never answers, and this process has its folder open."""
+    where = cli.dir / "dead"
+    where.mkdir()
+    try:
+        server = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        pytest.skip(f"no FUSE here: {error}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    if libc.mount(b"dead", bytes(where), b"fuse", 0, options):
+        os.close(server)
+        pytest.skip(f"no mount here: {os.strerror(ctypes.get_errno())}")
+    held = os.open(where, os.O_PATH)
+    yield where
+    os.close(held)
+    libc.umount2(bytes(where), 2)
+    os.close(server)
+
+
+def test_security_dead_file_system_does_not_hold_discover(cli, dead_mount):
+    assert str(dead_mount) in open("/proc/mounts").read()
+    assert cli("discover")["devices"] is not None
 
 
 def test_two_probes_do_not_see_each_other(cli, loop):
