@@ -55,19 +55,25 @@ static int read_super(struct blob_store *store, const struct blob_store_options 
 {
 	uint64_t bytes = bdev_num_blocks(store->bdev) * store->block_size;
 	int rc = check_device(store, err);
+	bool torn;
 
 	if (rc < 0)
 		return rc;
 	rc = md_read(store, store->super, 0, BLOB_PAGE_BYTES);
 	if (rc < 0)
 		return error_set(err, rc, "super block: %s", error_errno_text(rc));
+	torn = blob_super_mend(store->super);
 	rc = blob_super_parse(store->super, bytes, &store->geo, err);
 	if (rc == 0)
 		rc = blob_super_check_type(&store->geo, opts->bstype, err);
 	if (rc == 0)
 		rc = check_unit(store, err);
 	store->was_clean = store->geo.clean;
-	store->dirty = !store->geo.clean;
+	/* One that was torn is written anew before the first change. */
+	store->dirty = !store->geo.clean && !torn;
+	if (rc == 0 && torn)
+		log_warning("bdev \"%s\": the super block was torn between clean and dirty",
+			    bdev_name(store->bdev));
 	return rc;
 }
 

@@ -238,6 +238,24 @@ int blob_super_check_type(const struct blob_geometry *geo, const uint8_t want[16
 			 (const char *)geo->bstype, (const char *)want);
 }
 
+bool blob_super_mend(void *page)
+{
+	struct blob_disk_super *s = page;
+	uint32_t crc = get32(s, crc), clean = get32(s, clean);
+	bool torn = false;
+
+	if (crc == super_crc(s))
+		return false;
+	for (uint32_t other = 0; other < 2 && !torn; other++) {
+		put32(s, clean, other);
+		torn = crc == super_crc(s);
+	}
+	put32(s, clean, torn ? 0 : clean);
+	if (torn)
+		put32(s, crc, super_crc(s));
+	return torn;
+}
+
 void blob_super_update(const struct blob_geometry *geo, void *page)
 {
 	struct blob_disk_super *s = page;

@@ -56,6 +56,13 @@ struct blob_geometry {
  */
 int blob_super_parse(const void *page, uint64_t device_bytes, struct blob_geometry *geo,
 		     struct error *err);
+/**
+ * blob_super_mend() - of a write that only says clean, or dirty, a device may have torn one half
+ * from the other: then the checksum is right with the other value. Says dirty, with a new checksum
+ *
+ * Return: whether it was so; otherwise the page is as it was.
+ */
+bool blob_super_mend(void *page);
 /** blob_super_check_type() - all zero accepts any; -ENXIO */
 int blob_super_check_type(const struct blob_geometry *geo, const uint8_t want[16],
 			  struct error *err);

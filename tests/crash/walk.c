@@ -161,6 +161,20 @@ static bool walk_chain(struct walk *w, const uint8_t *device, uint32_t root)
 	}
 }
 
+/* Of the write that says clean or dirty one half may be there: nothing else is in doubt then. */
+static bool is_sound(const uint8_t *device)
+{
+	uint8_t page[BLOB_PAGE_BYTES];
+
+	memcpy(page, device, sizeof(page));
+	for (uint32_t clean = 0; clean < 2; clean++) {
+		le32_put(page + offsetof(struct blob_disk_super, clean), clean);
+		if (crc_is_right(page))
+			return true;
+	}
+	return false;
+}
+
 static void walk_super(struct walk *w, const uint8_t *device, uint64_t bytes)
 {
 	uint64_t size = le64_get(device + offsetof(struct blob_disk_super, size)), end;
@@ -170,9 +184,9 @@ static void walk_super(struct walk *w, const uint8_t *device, uint64_t bytes)
 		.cluster_bytes = super32(device, cluster_size),
 		.md_start = super32(device, md_start),
 		.md_len = super32(device, md_len),
-		.clean = super32(device, clean) != 0,
+		.clean = super32(device, clean) != 0 && crc_is_right(device),
 	};
-	if (!crc_is_right(device) || size > bytes || w->cluster_bytes == 0)
+	if (!is_sound(device) || size > bytes || w->cluster_bytes == 0)
 		kit_die("walk_run() of something that is no store");
 	end = ((uint64_t)w->md_start + w->md_len) * w->page_bytes;
 	w->total_clusters = (uint32_t)(size / w->cluster_bytes);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "base/le.h"
-#include "blob/format.h"
+#include "blob/super.h"
 
 #define PAGE  4096u
 #define CLEAN 16u
@@ -196,6 +196,43 @@ static void clean_store(void)
 	finish();
 }
 
+/* The dirty mark is the one write of the super block that each load is followed by. */
+static void torn_super(void)
+{
+	struct error unheard = ERROR_INIT;
+	struct blob_geometry geo;
+	struct blob *b;
+
+	make();
+	unload();
+	for (uint32_t clean = 0; clean < 2; clean++) {
+		/* The sector with the mark is there, and that with its checksum is not. */
+		le32_put(disk->data + CLEAN, clean);
+		assert_int_equal(blob_super_parse(disk->data, disk->bytes, &geo, &unheard),
+				 clean == 0 ? -EILSEQ : 0);
+		load();
+		b = open_blob(torn);
+		expect_at(b, 0, 5 * CLUSTER, 3);
+		blob_close(b);
+		create(1, true);
+		assert_int_equal(blob_super_parse(disk->data, disk->bytes, &geo, &unheard), 0);
+		assert_false(geo.clean);
+		unload();
+	}
+	/* Any other field is not guessed. */
+	disk->data[100] ^= 1;
+	assert_false(blob_super_mend(disk->data));
+	disk->data[100] ^= 1;
+	load();
+	finish();
+}
+
+static void test_torn_dirty_mark_is_mended(void **state)
+{
+	(void)state;
+	unit_fiber(1, torn_super);
+}
+
 static void test_torn_root_page_guards_the_store(void **state)
 {
 	(void)state;
@@ -217,6 +254,7 @@ static void test_masks_of_a_clean_store_have_what_is_unreadable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_torn_dirty_mark_is_mended),
 		cmocka_unit_test(test_torn_root_page_guards_the_store),
 		cmocka_unit_test(test_torn_extent_page_guards_the_store),
 		cmocka_unit_test(test_masks_of_a_clean_store_have_what_is_unreadable),
