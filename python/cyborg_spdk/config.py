@@ -28,6 +28,10 @@ DRIVER = [
     cfg.IntOpt("discover_timeout", default=20, min=1, max=50,
                help="Seconds after which a node that does not answer is reported with its last "
                     "known devices."),
+    cfg.StrOpt("memory",
+               help="File in which the driver keeps the devices as last seen. Unset: "
+                    "cyborg-devices.json in the state directory. An agent that may not write there "
+                    "needs another."),
     cfg.StrOpt("resource_class", default="CUSTOM_SSD", regex="^CUSTOM_[A-Z0-9_]+$", max_length=255,
                help="Resource class of the deployables in placement."),
     cfg.ListOpt("traits", default=[],

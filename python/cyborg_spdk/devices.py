@@ -120,10 +120,10 @@ def _is_reportable(device):
 
 
 class Memory:
-    """The devices as last seen, kept in the state directory over restarts of the agent."""
+    """The devices as last seen, kept in a file over restarts of the agent."""
 
-    def __init__(self, state_dir):
-        self.path = Path(state_dir) / CACHE_NAME
+    def __init__(self, path):
+        self.path = Path(path)
         self.devices = self._read()
 
     def _read(self):
@@ -148,17 +148,24 @@ class Memory:
         if not self.path.parent.is_dir():
             return
         try:
-            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=CACHE_NAME,
+            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=self.path.name,
                                              delete=False) as new:
                 json.dump(devices, new)
+            os.chmod(new.name, 0o644)
             os.replace(new.name, self.path)
         except OSError as e:
-            LOG.warning("the devices cannot be kept in %s: %s", self.path, e)
+            LOG.error("the devices cannot be kept in %s (%s): when the agent starts anew while this "
+                      "node does not answer, Cyborg loses them; name another file by the option "
+                      "memory", self.path, e)
 
 
 def is_state_there(status):
-    """False where a state directory is not mounted, which reads as nothing installed."""
-    return Path(status["state_dir"], "state.db").exists()
+    """False where a state directory is not mounted, which reads as nothing installed; who may not
+    look takes the answer for true."""
+    try:
+        return Path(status["state_dir"], "state.db").exists()
+    except PermissionError:
+        return True
 
 
 def stubs(devices):

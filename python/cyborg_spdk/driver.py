@@ -9,6 +9,7 @@ Threading: one instance belongs to the agent's thread.
 
 import json
 import logging
+from pathlib import Path
 
 from cyborg.accelerator.drivers.driver import GenericDriver
 
@@ -72,7 +73,9 @@ class SPDKDriver(GenericDriver):
 
     def _remembered(self):
         if self._memory is None:
-            self._memory = devices.Memory(self._conf.spdk.state_dir or default_state_dir())
+            options = self._conf.spdk
+            folder = Path(options.state_dir or default_state_dir())
+            self._memory = devices.Memory(options.memory or folder / devices.CACHE_NAME)
         return self._memory
 
     def describe(self):

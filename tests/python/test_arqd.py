@@ -190,8 +190,12 @@ def test_requests_that_may_not_be_seen_are_not_taken_for_deleted(cloud, node, bo
     assert service(username="admin", **keystone).look()
     before = attached(node)
     assert len(before) == 1
-    assert not service(username="other", **keystone).look()
+    other = service(username="other", **keystone)
+    assert not other.look()
     assert attached(node) == before
+    from cyborg_spdk.arqs import CyborgError
+    with pytest.raises(CyborgError, match="the user other has not the role admin"):
+        other.reconciler.once()
 
 
 def test_a_database_that_was_emptied_detaches_nothing(cloud, node, bound, service):

@@ -31,7 +31,7 @@ def seen(devices, tmp_path):
 
     def report(*accelerators, host="h", slots=1, traits=(), memory=None):
         status = {"state_dir": str(tmp_path), "accelerators": list(accelerators)}
-        return devices.from_status(status, memory or devices.Memory(tmp_path), host, slots,
+        return devices.from_status(status, memory or devices.Memory(tmp_path / devices.CACHE_NAME), host, slots,
                                    "CUSTOM_SSD", traits)
     return report
 
@@ -108,7 +108,7 @@ def test_many_attachments_stay_within_the_column(seen):
 
 def test_one_that_is_down_is_told_as_last_seen(seen, devices, tmp_path):
     before, = seen(accelerator(attachments=[ATTACHMENT]))
-    stub, = seen(accelerator(health="down"), memory=devices.Memory(tmp_path))
+    stub, = seen(accelerator(health="down"), memory=devices.Memory(tmp_path / devices.CACHE_NAME))
     assert stub == dict(before, stub=True)
     assert seen(accelerator(health="degraded"))[0]["stub"] is False
 
@@ -116,14 +116,30 @@ def test_one_that_is_down_is_told_as_last_seen(seen, devices, tmp_path):
 def test_memory_survives_and_odd_files_are_not_used(seen, devices, tmp_path):
     reported = seen(ACCELERATOR)
     path = tmp_path / devices.CACHE_NAME
-    assert devices.stubs(devices.Memory(tmp_path).devices) == [dict(d, stub=True) for d in reported]
+    assert devices.stubs(devices.Memory(tmp_path / devices.CACHE_NAME).devices) == [dict(d, stub=True) for d in reported]
     for text in ("", "{", "[1]", '[{"accelerator": "a"}]', '{"a": 1}', "3"):
         path.write_text(text)
-        assert devices.Memory(tmp_path).devices == []
+        assert devices.Memory(tmp_path / devices.CACHE_NAME).devices == []
     path.unlink()
     path.mkdir()
-    assert devices.Memory(tmp_path).devices == []
+    assert devices.Memory(tmp_path / devices.CACHE_NAME).devices == []
     assert seen(ACCELERATOR) == reported
+
+
+def test_state_that_may_not_be_looked_at_is_taken_for_true(devices, tmp_path):
+    """An agent of another user asks by a helper."""
+    if os.geteuid() == 0:
+        look = ("import sys; from cyborg_spdk import devices; "
+                "print(devices.is_state_there({'state_dir': sys.argv[1]}))")
+        tmp_path.chmod(0o700)
+        said = subprocess.run([sys.executable, "-c", look, tmp_path / "state"], user=NOBODY,
+                              env={**os.environ,
+                                   "PYTHONPATH": str(Path(devices.__file__).parents[1])},
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if "No module" in said.stderr:
+            pytest.skip("the package is in a folder that other users may not read")
+        assert said.stdout.strip() == "True", said.stderr
+    assert not devices.is_state_there({"state_dir": str(tmp_path)})
 
 
 def test_default_state_directory_is_the_library_s(node, monkeypatch):

@@ -13,7 +13,7 @@ from kit import package  # noqa: F401 - fixture
 PAGE = REPOSITORY / "docs" / "man" / "cyborg-spdk-arqd.8"
 GUIDE = REPOSITORY / "docs" / "cyborg.md"
 # For the driver, which the page of the service leaves out.
-DRIVER_ONLY = {"helper", "discover_timeout", "resource_class", "traits"}
+DRIVER_ONLY = {"helper", "memory", "discover_timeout", "resource_class", "traits"}
 
 
 @pytest.fixture
