@@ -29,26 +29,21 @@ int verb_check(const struct tool_verb *verb, int argc, char **argv)
 		{ "json", 'j', OPTION_FLAG, NULL, "answer in JSON", &as_json, 0, 0, NULL, NULL },
 		{ 0 },
 	};
-	struct error err = ERROR_INIT;
-	struct findings f;
-	struct image img;
-	struct model m;
+	const struct findings *f;
+	struct look l;
 	int code = TOOL_EXIT_OK;
 
-	if (tool_parse(verb, argc, argv, rows, &code) < 0)
+	if (tool_look(verb, argc, argv, rows, &l, &code) < 0)
 		return code;
-	if (tool_open(argv[1], &img, &f, &m, &err) < 0)
-		return tool_complain(&err);
+	f = &l.f;
 	if (as_json) {
-		print_json(&f);
+		print_json(f);
 	} else {
-		findings_print(&f, stdout);
+		findings_print(f, stdout);
 		printf("%s: %" PRIu64 " errors, %" PRIu64 " warnings, %" PRIu32 " blobs, %" PRIu32
 		       " metadata pages in use\n",
-		       argv[1], f.total[SEVERITY_ERROR], f.total[SEVERITY_WARNING], m.blob_count,
-		       m.page_count);
+		       argv[1], f->total[SEVERITY_ERROR], f->total[SEVERITY_WARNING],
+		       l.m.blob_count, l.m.page_count);
 	}
-	code = findings_bad(&f) ? TOOL_EXIT_DAMAGED : TOOL_EXIT_OK;
-	tool_close(&img, &f, &m);
-	return tool_finish(code);
+	return tool_leave(&l, 0, NULL, findings_bad(f) ? TOOL_EXIT_DAMAGED : TOOL_EXIT_OK);
 }

@@ -303,22 +303,14 @@ int verb_dump(const struct tool_verb *verb, int argc, char **argv)
 {
 	const struct option_row rows[] = { { 0 } };
 	struct error err = ERROR_INIT;
-	struct findings f;
-	struct image img;
-	struct model m;
-	int code = TOOL_EXIT_OK, words = tool_parse(verb, argc, argv, rows, &code), rc;
+	struct look l;
+	int code = TOOL_EXIT_OK, words = tool_look(verb, argc, argv, rows, &l, &code), rc = 0;
 
 	if (words < 0)
 		return code;
-	rc = tool_open(argv[1], &img, &f, &m, &err);
-	if (rc < 0)
-		return tool_complain(&err);
 	if (words == 1)
-		rc = show_all(&m, &err);
+		rc = show_all(&l.m, &err);
 	for (int i = 2; i <= words && rc == 0; i++)
-		rc = show_word(&m, argv[i], &err);
-	if (rc < 0)
-		code = tool_complain(&err);
-	tool_close(&img, &f, &m);
-	return tool_finish(code);
+		rc = show_word(&l.m, argv[i], &err);
+	return tool_leave(&l, rc, &err, code);
 }

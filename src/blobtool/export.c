@@ -289,23 +289,14 @@ int verb_export(const struct tool_verb *verb, int argc, char **argv)
 		{ 0 },
 	};
 	struct error err = ERROR_INIT;
-	struct findings f;
-	struct image img;
-	struct model m;
+	struct look l;
 	int code = TOOL_EXIT_OK, rc;
 
-	if (tool_parse(verb, argc, argv, rows, &code) < 0)
-		return code;
 	tool_catch_interrupts();
-	rc = tool_open(argv[1], &img, &f, &m, &err);
-	if (rc < 0)
-		return tool_complain(&err);
-	if (m.code < 0)
-		rc = error_set(&err, m.code, "%s: %s", argv[1], f.items[0].text);
-	else
-		rc = export_named(&m, argv, external, &err);
-	if (rc < 0)
-		code = tool_complain(&err);
-	tool_close(&img, &f, &m);
-	return tool_finish(code);
+	if (tool_look(verb, argc, argv, rows, &l, &code) < 0)
+		return code;
+	rc = tool_need_store(&l.m, &err);
+	if (rc == 0)
+		rc = export_named(&l.m, argv, external, &err);
+	return tool_leave(&l, rc, &err, code);
 }

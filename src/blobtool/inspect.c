@@ -126,24 +126,16 @@ int verb_inspect(const struct tool_verb *verb, int argc, char **argv)
 		{ "json", 'j', OPTION_FLAG, NULL, "answer in JSON", &as_json, 0, 0, NULL, NULL },
 		{ 0 },
 	};
-	struct error err = ERROR_INIT;
-	struct findings f;
-	struct image img;
-	struct model m;
+	struct look l;
 	int code = TOOL_EXIT_OK;
 
-	if (tool_parse(verb, argc, argv, rows, &code) < 0)
+	if (tool_look(verb, argc, argv, rows, &l, &code) < 0)
 		return code;
-	if (tool_open(argv[1], &img, &f, &m, &err) < 0)
-		return tool_complain(&err);
-	if (m.code < 0)
-		code = TOOL_EXIT_DAMAGED;
 	if (as_json)
-		inspect_json(&m);
-	else if (m.code < 0)
-		findings_print(&f, stdout);
+		inspect_json(&l.m);
+	else if (l.m.code < 0)
+		findings_print(&l.f, stdout);
 	else
-		print_super(&m), print_store(&m);
-	tool_close(&img, &f, &m);
-	return tool_finish(code);
+		print_super(&l.m), print_store(&l.m);
+	return tool_leave(&l, 0, NULL, l.m.code < 0 ? TOOL_EXIT_DAMAGED : TOOL_EXIT_OK);
 }

@@ -316,22 +316,13 @@ int verb_map(const struct tool_verb *verb, int argc, char **argv)
 		{ 0 },
 	};
 	struct error err = ERROR_INIT;
-	struct findings f;
-	struct image img;
-	struct model m;
+	struct look l;
 	int code = TOOL_EXIT_OK, rc;
 
-	if (tool_parse(verb, argc, argv, rows, &code) < 0)
+	if (tool_look(verb, argc, argv, rows, &l, &code) < 0)
 		return code;
-	rc = tool_open(argv[1], &img, &f, &m, &err);
-	if (rc < 0)
-		return tool_complain(&err);
-	if (m.code < 0)
-		rc = error_set(&err, m.code, "%s: %s", argv[1], f.items[0].text);
-	else
-		rc = show(&m, svg, as_json, &err);
-	if (rc < 0)
-		code = tool_complain(&err);
-	tool_close(&img, &f, &m);
-	return tool_finish(code);
+	rc = tool_need_store(&l.m, &err);
+	if (rc == 0)
+		rc = show(&l.m, svg, as_json, &err);
+	return tool_leave(&l, rc, &err, code);
 }

@@ -92,26 +92,44 @@ int tool_parse(const struct tool_verb *verb, int argc, char **argv, const struct
 
 /* --- images and volumes ----------------------------------------------------------------------- */
 
-int tool_open(const char *path, struct image *img, struct findings *f, struct model *m,
-	      struct error *err)
+static void close_look(struct look *l)
 {
-	int rc;
+	model_free(&l->m);
+	findings_free(&l->f);
+	image_close(&l->img);
+}
 
-	*f = (struct findings){ 0 };
-	*m = (struct model){ 0 };
-	rc = image_open(img, path, false, err);
+int tool_look(const struct tool_verb *verb, int argc, char **argv, const struct option_row *rows,
+	      struct look *l, int *code)
+{
+	struct error err = ERROR_INIT;
+	int words = tool_parse(verb, argc, argv, rows, code), rc;
+
+	*l = (struct look){ .img = { .fd = -1 } };
+	if (words < 0)
+		return words;
+	rc = image_open(&l->img, argv[1], false, &err);
 	if (rc == 0)
-		rc = model_load(m, img, f, err);
-	if (rc < 0)
-		tool_close(img, f, m);
+		rc = model_load(&l->m, &l->img, &l->f, &err);
+	if (rc == 0)
+		return words;
+	*code = tool_complain(&err);
+	close_look(l);
 	return rc;
 }
 
-void tool_close(struct image *img, struct findings *f, struct model *m)
+int tool_leave(struct look *l, int rc, const struct error *err, int code)
 {
-	model_free(m);
-	findings_free(f);
-	image_close(img);
+	if (rc < 0)
+		code = tool_complain(err);
+	close_look(l);
+	return tool_finish(code);
+}
+
+int tool_need_store(const struct model *m, struct error *err)
+{
+	return m->code == 0 ? 0
+			    : error_set(err, m->code, "%s: %s", m->img->path, m->f->items[0].text);
 }
 
 bool tool_is_listed(const struct model *m, uint32_t blob)

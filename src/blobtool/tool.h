@@ -47,10 +47,23 @@ int tool_parse(const struct tool_verb *verb, int argc, char **argv, const struct
 	       int *code);
 /** tool_complain() - print what went wrong, and the exit code for it */
 int tool_complain(const struct error *err);
-/** tool_open() - open for reading and look at everything; the store may be damaged */
-int tool_open(const char *path, struct image *img, struct findings *f, struct model *m,
-	      struct error *err);
-void tool_close(struct image *img, struct findings *f, struct model *m);
+/** struct look - an image that is open for reading, and all that was found on it */
+struct look {
+	struct image img;
+	struct findings f;
+	struct model m;
+};
+/**
+ * tool_look() - options, then open argv[1] and look at everything; the store may be damaged
+ *
+ * Return: as tool_parse(); what is not negative must be ended with tool_leave().
+ */
+int tool_look(const struct tool_verb *verb, int argc, char **argv, const struct option_row *rows,
+	      struct look *l, int *code);
+/** tool_leave() - complain when @rc is negative; the exit code */
+int tool_leave(struct look *l, int rc, const struct error *err, int code);
+/** tool_need_store() - -EILSEQ with @err when there is no store at all */
+int tool_need_store(const struct model *m, struct error *err);
 /** tool_finish() - @code, when standard output took everything */
 int tool_finish(int code);
 /** tool_is_listed() - a volume (of a plain Blobstore: a blob) that a load would show */

@@ -58,8 +58,13 @@ def test_what_the_engine_wrote(target, tool, tmp_path, sig):
 
 
 def make(tool, tmp_path, *options):
+    """With "added" all but the first volume come to a store that is there."""
     (tmp_path / "a").write_bytes(content("a", 5 * MIB)[:-777])
     image = tmp_path / "image"
+    if options == ("added",):
+        tool.create(image, "a=a")
+        tool.run("create", image, "lvs0", "b=9M", "c=0")
+        return image
     tool.create(image, "a=a", "b=9M", "c=0", *options)
     return image
 
@@ -77,7 +82,7 @@ def use(lvols, image, block_size=512):
     return data
 
 
-@pytest.mark.parametrize("options", [(), ("--thick",), ("--block-size", "4096"),
+@pytest.mark.parametrize("options", [(), ("added",), ("--thick",), ("--block-size", "4096"),
                                      ("--md-page-size", "8192")])
 def test_what_we_made(target, tool, tmp_path, options):
     image = make(tool, tmp_path, *options)
@@ -120,7 +125,7 @@ def test_repaired_images_load_in_spdk(spdk, tool, reference, tmp_path, name):  #
     assert {alias: sha256(lvols.content(alias)) for alias in lvols.lvols()} == hashes
 
 
-@pytest.mark.parametrize("options", [(), ("--thick",), ("--md-page-size", "8192")])
+@pytest.mark.parametrize("options", [(), ("added",), ("--thick",), ("--md-page-size", "8192")])
 def test_what_we_made_in_spdk(spdk, tool, tmp_path, options):  # noqa: F811
     image = make(tool, tmp_path, *options)
     target = spdk()
