@@ -214,8 +214,14 @@ void net_stream_abort(struct net_stream *stream, void (*released)(void *user))
 		stream->released = released;
 	if (stream->aborting)
 		return;
-	if (stream->receiving == NET_RECEIVING_DIRECT && !stream->silent)
+	/*
+	 * A receive with MSG_WAITALL that has got some of its bytes may take a cancellation for a
+	 * mere interruption and wait on; that there is nothing more to receive ends it for certain.
+	 */
+	if (stream->receiving == NET_RECEIVING_DIRECT) {
 		reactor_io_cancel(&stream->read_io);
+		(void)shutdown(stream->fd, SHUT_RD);
+	}
 	stream->silent = true;
 	stream->aborting = true;
 	if (stream->sending)
