@@ -73,6 +73,7 @@ uses()
 	raid "$(disk 5)" "$(disk 6)"
 	partition "$(disk 7)"
 	losetup /dev/loop0 "$(disk 8)"
+	# shellcheck disable=SC2217 # it need not read: it has it open
 	sleep 1000 <"$(disk 9)" &
 	nvmet_start 127.0.0.1 4420 "$(disk 10)"
 	blockdev --setro "$(disk 11)"
