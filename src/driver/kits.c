@@ -261,6 +261,15 @@ static bool kit_is_known(const struct kit *kits, ssize_t count, const char *path
 	return false;
 }
 
+/* To ask a program for its version is to run it: root runs none that others may have put there. */
+static bool is_safe(const char *path, const char *dir)
+{
+	struct stat st, above;
+
+	return geteuid() != 0 || (stat(path, &st) == 0 && stat(dir, &above) == 0 &&
+				  !(st.st_mode & S_IWOTH) && !(above.st_mode & S_IWOTH));
+}
+
 static ssize_t kits_add(struct driver *d, struct kit **kits, ssize_t count, const char *dir)
 {
 	char path[PATH_MAX + NAME_MAX], real[PATH_MAX];
@@ -269,7 +278,8 @@ static ssize_t kits_add(struct driver *d, struct kit **kits, ssize_t count, cons
 
 	for (size_t i = 0; kit_names[i]; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, kit_names[i]);
-		if (!is_program(path) || !realpath(path, real) || kit_is_known(*kits, count, real))
+		if (!is_program(path) || !is_safe(path, dir) || !realpath(path, real) ||
+		    kit_is_known(*kits, count, real))
 			continue;
 		more = realloc(*kits, (size_t)(count + 1) * sizeof(*more));
 		if (!more)

@@ -201,6 +201,24 @@ def test_kits_in_configured_folders(cli, below):
     assert told["kind"] == "spdk" and told["version"].startswith("SPDK v24.09")
 
 
+@pytest.mark.parametrize("mode, of_folder", [(0o757, 0o755), (0o755, 0o1777)])
+def test_security_kit_that_others_may_write_is_not_run_by_root(cli, mode, of_folder):
+    if os.geteuid() != 0:
+        pytest.skip("only root has something to lose")
+    folder = cli.dir / "kits"
+    folder.mkdir()
+    kit, ran = folder / "spdk_tgt", cli.dir / "ran"
+    kit.write_text(f"#!/bin/sh\ntouch {ran}; echo 'SPDK v24.09'\n")
+    cli.env["CYBORG_SPDK_KITS"] = str(folder)
+    kit.chmod(mode)
+    folder.chmod(of_folder)
+    assert not [k for k in cli("discover")["kits"] if k["path"] == str(kit)]
+    assert not ran.exists()
+    kit.chmod(0o755)
+    folder.chmod(0o755)
+    assert [k for k in cli("discover")["kits"] if k["path"] == str(kit)] and ran.exists()
+
+
 def test_other_users_are_not_seen_and_that_is_said(cli):
     if os.geteuid() != 0:
         assert cli("discover")["unseen"]
