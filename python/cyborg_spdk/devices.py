@@ -154,8 +154,8 @@ class Memory:
             os.chmod(new.name, 0o644)
             os.replace(new.name, self.path)
         except OSError as e:
-            LOG.error("the devices cannot be kept in %s (%s): when the agent starts anew while this "
-                      "node does not answer, Cyborg loses them; name another file by the option "
+            LOG.error("the devices cannot be kept in %s (%s): when the agent starts anew while "
+                      "this node does not answer, Cyborg loses them; name another file by the option "
                       "memory", self.path, e)
 
 

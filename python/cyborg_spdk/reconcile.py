@@ -61,7 +61,7 @@ class Reconciler:
     def once(self, is_stopping=lambda: False):
         """One look at both sides. What fails is tried again later; CyborgError or SpdkError when a
         side cannot be seen at all."""
-        status = self.spdk.status()
+        status = self._status()
         attached = {a["instance"]: a for accelerator in status["accelerators"]
                     for a in accelerator["attachments"]}
         wanted = self._wanted(status)
@@ -74,6 +74,15 @@ class Reconciler:
         for name in new:
             if not is_stopping() and self.retry.is_due(name):
                 self._attempt(name, self._attach, *wanted[name])
+
+    def _status(self):
+        """What is true, with no verb half done: what is recorded then may be undone yet."""
+        status = self.spdk.status()
+        if status.get("interrupted"):
+            LOG.warning("%s was interrupted: recovering", status["interrupted"]["verb"])
+            self.spdk.recover()
+            status = self.spdk.status()
+        return status
 
     def _wanted(self, status):
         """What is bound to deployables of this host: Bound and accelerator, by the name of the

@@ -300,6 +300,30 @@ def test_program_once(cloud, node, bound, command):
     assert list(attached(node)) == [f"arq:{bound[0]}:{bound[1]}"]
 
 
+@pytest.mark.parametrize("fault", ["attach:volume:begin", "attach:record", "attach:export"])
+def test_program_that_is_killed_while_it_attaches(cloud, node, bound, command, fault):
+    killed = command("--once", CYBORG_SPDK_FAULT=fault)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    process = command("--once")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, said
+    assert list(attached(node)) == [f"arq:{bound[0]}:{bound[1]}"]
+    assert node.status()["health"] == "ok"
+
+
+def test_program_that_is_killed_while_it_detaches(cloud, node, bound, command):
+    command("--once").communicate(timeout=60)
+    assert len(attached(node)) == 1
+    cloud.delete(bound[1])
+    killed = command("--once", CYBORG_SPDK_FAULT="detach:unexport")
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert command("--once").wait(60) == 0
+    assert attached(node) == {}
+    assert node("uninstall", "a")["uninstalled"]
+
+
 def test_program_tells_systemd_and_leaves_by_sigterm(cloud, node, bound, command, tmp_path):
     told = []
 

@@ -75,6 +75,8 @@ def test_each_thread_has_a_handle_of_its_own(node, spdk):
         thread.join()
     attached, = spdk.status()["accelerators"][0]["attachments"]
     assert sorted(answers) == ["EBUSY"] * 3 + [attached["instance"]]
+    # Of this thread; the others' are closed.
+    assert len(spdk._handles) == 1
 
 
 def test_unknown_verb_and_old_library(spdk):
