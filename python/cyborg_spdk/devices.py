@@ -155,8 +155,8 @@ class Memory:
             os.replace(new.name, self.path)
         except OSError as e:
             LOG.error("the devices cannot be kept in %s (%s): when the agent starts anew while "
-                      "this node does not answer, Cyborg loses them; name another file by the option "
-                      "memory", self.path, e)
+                      "this node does not answer, Cyborg loses them; name another file by the "
+                      "option memory", self.path, e)
 
 
 def is_state_there(status):

@@ -31,8 +31,8 @@ def seen(devices, tmp_path):
 
     def report(*accelerators, host="h", slots=1, traits=(), memory=None):
         status = {"state_dir": str(tmp_path), "accelerators": list(accelerators)}
-        return devices.from_status(status, memory or devices.Memory(tmp_path / devices.CACHE_NAME), host, slots,
-                                   "CUSTOM_SSD", traits)
+        kept = memory or devices.Memory(tmp_path / devices.CACHE_NAME)
+        return devices.from_status(status, kept, host, slots, "CUSTOM_SSD", traits)
     return report
 
 
@@ -116,13 +116,13 @@ def test_one_that_is_down_is_told_as_last_seen(seen, devices, tmp_path):
 def test_memory_survives_and_odd_files_are_not_used(seen, devices, tmp_path):
     reported = seen(ACCELERATOR)
     path = tmp_path / devices.CACHE_NAME
-    assert devices.stubs(devices.Memory(tmp_path / devices.CACHE_NAME).devices) == [dict(d, stub=True) for d in reported]
+    assert devices.stubs(devices.Memory(path).devices) == [dict(d, stub=True) for d in reported]
     for text in ("", "{", "[1]", '[{"accelerator": "a"}]', '{"a": 1}', "3"):
         path.write_text(text)
-        assert devices.Memory(tmp_path / devices.CACHE_NAME).devices == []
+        assert devices.Memory(path).devices == []
     path.unlink()
     path.mkdir()
-    assert devices.Memory(tmp_path / devices.CACHE_NAME).devices == []
+    assert devices.Memory(path).devices == []
     assert seen(ACCELERATOR) == reported
 
 
