@@ -180,6 +180,15 @@ static const char *place_text(const json_t *o, char out[static 600])
 	return out;
 }
 
+static void print_history(const json_t *h)
+{
+	if (number(h, "restarts") > 0)
+		printf("  restarts %" PRId64 ", the last because the target %s; replayed\n",
+		       number(h, "restarts"), text(h, "last_end"));
+	if (flag(h, "after_boot"))
+		puts("  started again after a boot of the node");
+}
+
 static void print_accelerator_status(const json_t *a)
 {
 	json_t *list = json_object_get(a, "attachments"), *o;
@@ -190,6 +199,7 @@ static void print_accelerator_status(const json_t *a)
 	       size_text(number(a, "size"), size),
 	       text(a, "backing")[0] ? text(a, "backing") : "memory", number(a, "target_pid"),
 	       text(a, "running_version")[0] ? text(a, "running_version") : text(a, "version"));
+	print_history(json_object_get(a, "history"));
 	json_array_foreach (list, i, o)
 		printf("  instance %s: %s%s%s\n", text(o, "instance"),
 		       text(o, "volume")[0] ? text(o, "volume") : "whole",

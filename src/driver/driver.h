@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include <jansson.h>
@@ -22,6 +23,8 @@
 #include "driver/loop.h"
 #include "driver/state.h"
 #include "probe/probe.h"
+
+struct environment; /* env.h */
 
 /**
  * struct driver - one user's view of one state directory
@@ -173,12 +176,16 @@ struct target_paths {
 	char config[PATH_MAX];
 	char log[PATH_MAX];
 	char pidfile[PATH_MAX];
+	char history[PATH_MAX];
 };
 
 int target_paths(const struct driver *d, const char *id, struct target_paths *out,
 		 struct error *err);
 /** target_pids() - of supervisor and target, 0 when that one does not run */
 void target_pids(const struct driver *d, const char *id, pid_t *supervisor, pid_t *target);
+/** target_history() - what the supervisor noted of starts and ends, new reference; NULL for nothing
+ */
+json_t *target_history(const struct driver *d, const char *id);
 /** target_make_folder() - for its files */
 int target_make_folder(const struct driver *d, const char *dir, struct error *err);
 /** target_start() - 0 when it runs already; waits until it answers */
@@ -197,6 +204,12 @@ int target_remove_files(struct driver *d, const char *id, struct error *err);
 /* service.c: who keeps the target alive */
 
 bool service_is_systemd(const struct driver *d);
+/**
+ * service_unit() - the systemd unit of an accelerator's supervisor
+ * @argv: of the supervisor; ends with NULL
+ */
+void service_unit(FILE *f, const struct driver *d, const struct accelerator *a,
+		  const struct environment *e, char *const argv[]);
 int service_start(struct driver *d, const struct accelerator *a, const struct target_paths *p,
 		  struct error *err);
 int service_stop(struct driver *d, const struct accelerator *a, const struct target_paths *p,

@@ -78,6 +78,8 @@ static int make_command(struct command *c, const struct accelerator *a,
 	add(c, p->pidfile);
 	add(c, "--config");
 	add(c, p->config);
+	add(c, "--history");
+	add(c, p->history);
 	add(c, "--log");
 	add(c, p->log);
 	add(c, "--ready");
@@ -127,43 +129,85 @@ static void unit_name(const char *id, char *out, size_t size)
 	snprintf(out, size, "cyborg-spdk-%s.service", id);
 }
 
-/* systemd.service(5): quotes and backslashes are escaped, % and $ doubled. */
-static void write_quoted(FILE *f, const char *text)
+/* systemd.service(5): quotes and backslashes are escaped, % doubled, and in a command $ too. */
+static void write_quoted(FILE *f, const char *text, bool command)
 {
 	fputc('"', f);
 	for (; *text; text++) {
 		if (*text == '"' || *text == '\\')
 			fputc('\\', f);
-		if (*text == '%' || *text == '$')
+		if (*text == '%' || (command && *text == '$'))
 			fputc(*text, f);
 		fputc(*text, f);
 	}
 	fputs("\" ", f);
 }
 
-static int write_unit(const struct command *c, const char *id, struct error *err)
+/*
+ * Root without what it does not need: the backing may be another user's file; an SPDK locks memory
+ * and asks for physical addresses of hugepages. CPU time and memory are the target's business.
+ */
+static void write_hardening(FILE *f, const struct driver *d, const struct accelerator *a,
+			    const struct environment *e)
+{
+	char folder[PATH_MAX + STATE_ID_SIZE + 16], file[PATH_MAX + 1];
+
+	fprintf(f, "CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE%s\n",
+		e->memory == ENV_MEMORY_OWN ? "" : " CAP_IPC_LOCK CAP_SYS_ADMIN CAP_SYS_NICE");
+	snprintf(folder, sizeof(folder), "%s/targets/%s", d->dir, a->id);
+	snprintf(file, sizeof(file), "-%s", a->path);
+	fputs("NoNewPrivileges=yes\nUMask=0077\nProtectSystem=strict\nProtectHome=read-only\n"
+	      "ReadWritePaths=-/run/lock -/var/tmp -/tmp -/dev/hugepages ",
+	      f);
+	write_quoted(f, folder, false);
+	if (!strcmp(a->kind, "file"))
+		write_quoted(f, file, false);
+	fputs("\nDevicePolicy=closed\n", f);
+	if (!strcmp(a->kind, "device"))
+		fprintf(f, "DeviceAllow=%s rw\n", a->path);
+	if (e->device_count)
+		fputs("DeviceAllow=char-vfio rw\nDeviceAllow=/dev/vfio/vfio rw\n", f);
+	fputs("ProtectClock=yes\nProtectControlGroups=yes\nProtectHostname=yes\n"
+	      "ProtectKernelLogs=yes\nProtectKernelModules=yes\nProtectKernelTunables=yes\n"
+	      "LockPersonality=yes\nRestrictNamespaces=yes\nRestrictRealtime=yes\n"
+	      "RestrictSUIDSGID=yes\nSystemCallArchitectures=native\n"
+	      "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n",
+	      f);
+}
+
+void service_unit(FILE *f, const struct driver *d, const struct accelerator *a,
+		  const struct environment *e, char *const argv[])
+{
+	fprintf(f,
+		"[Unit]\nDescription=SPDK target of the accelerator %s\n"
+		"Documentation=man:cyborg-spdk(1)\n"
+		"After=network-online.target local-fs.target\nWants=network-online.target\n\n"
+		"[Service]\nType=notify\nNotifyAccess=main\nWatchdogSec=30\nExecStart=",
+		a->id);
+	for (size_t i = 0; argv[i]; i++)
+		write_quoted(f, argv[i], true);
+	/* Mixed: SIGTERM to the supervisor only, which forwards it and waits for the drain. */
+	fputs("\nKillMode=mixed\nTimeoutStartSec=60\nTimeoutStopSec=60\nRestart=on-failure\n"
+	      "RestartSec=1\nLimitMEMLOCK=infinity\nLimitNOFILE=65536\n\n",
+	      f);
+	write_hardening(f, d, a, e);
+	fputs("\n[Install]\nWantedBy=multi-user.target\n", f);
+}
+
+static int write_unit(const struct driver *d, const struct accelerator *a,
+		      const struct environment *e, const struct command *c, struct error *err)
 {
 	char name[96], path[PATH_MAX], tmp[PATH_MAX + 8];
 	FILE *f;
 	bool bad;
 
-	unit_name(id, name, sizeof(name));
+	unit_name(a->id, name, sizeof(name));
 	snprintf(path, sizeof(path), UNIT_DIR "/%s", name);
 	snprintf(tmp, sizeof(tmp), "%s.new", path);
 	f = fopen(tmp, "we");
 	if (!f)
 		return error_set(err, -errno, "unit file %s: %s", tmp, error_errno_text(-errno));
-	fprintf(f,
-		"[Unit]\nDescription=SPDK target of the accelerator %s\n"
-		"After=network-online.target local-fs.target\nWants=network-online.target\n\n"
-		"[Service]\nType=simple\nExecStart=",
-		id);
-	for (size_t i = 0; i < c->count; i++)
-		write_quoted(f, c->argv[i]);
-	/* Mixed: SIGTERM to the supervisor only, which forwards it and waits for the drain. */
-	fprintf(f, "\nKillMode=mixed\nTimeoutStopSec=60\nRestart=on-failure\nRestartSec=1\n"
-		   "LimitMEMLOCK=infinity\nLimitNOFILE=65536\n\n"
-		   "[Install]\nWantedBy=multi-user.target\n");
+	service_unit(f, d, a, e, c->argv);
 	bad = ferror(f) || fflush(f) != 0 || fsync(fileno(f)) < 0;
 	if (fclose(f) != 0 || bad || rename(tmp, path) < 0) {
 		unlink(tmp);
@@ -187,17 +231,21 @@ static int wait_answer(struct driver *d, const struct target_paths *p, struct er
 	return rc;
 }
 
-static int start_unit(struct driver *d, const struct accelerator *a, const struct command *c,
-		      const struct target_paths *p, struct error *err)
+/*
+ * Pages and bindings are gone after a boot, and whether the functions are free must be looked at
+ * first: what needs them is started by the agent or the next verb, not at boot.
+ */
+static int start_unit(struct driver *d, const struct accelerator *a, const struct environment *e,
+		      const struct command *c, const struct target_paths *p, struct error *err)
 {
 	char name[96];
-	int rc = write_unit(c, a->id, err);
+	int rc = write_unit(d, a, e, c, err);
 
 	unit_name(a->id, name, sizeof(name));
 	if (rc == 0)
 		rc = systemctl(d, "daemon-reload", NULL, err);
 	if (rc == 0)
-		rc = systemctl(d, "enable", name, err);
+		rc = systemctl(d, env_is_empty(e) ? "enable" : "disable", name, err);
 	if (rc == 0)
 		rc = systemctl(d, "start", name, err);
 	return rc == 0 ? wait_answer(d, p, err) : rc;
@@ -214,7 +262,7 @@ int service_start(struct driver *d, const struct accelerator *a, const struct ta
 	if (rc == 0)
 		rc = make_command(&c, a, p, e.arguments, !systemd, err);
 	if (rc == 0 && systemd)
-		rc = start_unit(d, a, &c, p, err);
+		rc = start_unit(d, a, &e, &c, p, err);
 	else if (rc == 0)
 		rc = run(d, c.argv, START_NS, err);
 	command_fini(&c);

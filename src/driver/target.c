@@ -41,6 +41,8 @@ int target_paths(const struct driver *d, const char *id, struct target_paths *ou
 		rc = join(out->log, out->dir, "target.log", err);
 	if (rc == 0)
 		rc = join(out->pidfile, out->dir, "pid", err);
+	if (rc == 0)
+		rc = join(out->history, out->dir, "history.json", err);
 	if (rc == 0 && strlen(out->sock) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		rc = error_set(
 			err, -EINVAL,
@@ -72,6 +74,13 @@ void target_pids(const struct driver *d, const char *id, pid_t *supervisor, pid_
 	close(fd);
 	*supervisor = a;
 	*target = b;
+}
+
+json_t *target_history(const struct driver *d, const char *id)
+{
+	struct target_paths p;
+
+	return target_paths(d, id, &p, NULL) == 0 ? json_load_file(p.history, 0, NULL) : NULL;
 }
 
 int target_make_folder(const struct driver *d, const char *dir, struct error *err)

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "driver/drift.h"
+#include "driver/env.h"
 #include "driver/verb.h"
 
 #define STATUS_TIMEOUT_NS (5 * NS_PER_SEC)
@@ -53,22 +54,39 @@ static const char *check_served(struct client *c, const struct accelerator *a,
 	return rc < 0 ? "down" : json_array_size(wrong) ? "degraded" : "ok";
 }
 
+static void tell_stopped(const struct accelerator *a, const json_t *history, json_t *wrong)
+{
+	char boot[40];
+
+	env_boot("", boot);
+	if (history && strcmp(view_text(history, "boot"), boot) != 0)
+		drift(wrong,
+		      "the node was booted since the target of %s ran: recover, or the next verb "
+		      "that uses it, starts it",
+		      a->id);
+	else
+		drift(wrong,
+		      "the target's supervisor does not run: the next verb that uses %s starts it",
+		      a->id);
+}
+
 static const char *check_target(struct driver *d, const struct accelerator *a,
 				const struct attachment *list, ssize_t n, json_t *o, json_t *wrong)
 {
 	struct error err = ERROR_INIT;
 	pid_t supervisor, target;
 	const char *health;
+	json_t *history;
 	struct client *c;
 
 	target_pids(d, a->id, &supervisor, &target);
 	json_object_set_new(o, "supervisor_pid", json_integer(supervisor));
 	json_object_set_new(o, "target_pid", json_integer(target));
+	history = target_history(d, a->id);
+	if (history)
+		json_object_set_new(o, "history", history);
 	if (!supervisor)
-		drift(wrong,
-		      "the target's supervisor does not run: the next verb that uses %s "
-		      "starts it",
-		      a->id);
+		tell_stopped(a, history, wrong);
 	else if (!target)
 		drift(wrong, "the target died and waits for its next start");
 	check_backing(a, wrong);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include <stdarg.h>
+#include "base/notify.h"
+#include "base/options.h"
 
 #define TAIL_SIZE     2048		/* of the target's output, for the caller */
 #define READY_POLL_NS (5 * NS_PER_MSEC) /* between looks at the socket */
@@ -30,6 +32,7 @@
 struct supervisor {
 	const struct supervise_options *o;
 	struct logfile log;
+	struct history history;
 	int pidfile;
 	int signals;
 	int output; /* read end of the target's output; -1 without a log */
@@ -38,6 +41,8 @@ struct supervisor {
 	uint64_t started_ns; /* of the target */
 	uint64_t pause_ns;
 	uint64_t start_at_ns; /* of the next start; 0 while the target runs */
+	uint64_t watchdog_ns; /* between two signs of life for systemd; 0 when it wants none */
+	uint64_t alive_at_ns; /* of the next sign */
 	uint64_t kill_at_ns;  /* of SIGKILL while leaving; 0 */
 	bool ready;	      /* it answered once */
 	bool leaving;
@@ -138,6 +143,8 @@ static void __attribute__((noreturn)) become_target(char **argv, int output, pid
 		dup2(output, STDOUT_FILENO);
 		dup2(output, STDERR_FILENO);
 	}
+	/* Of the two only the supervisor talks to systemd. */
+	unsetenv("NOTIFY_SOCKET");
 	execvp(argv[0], argv);
 	dprintf(STDERR_FILENO, "%s cannot be started: %s\n", argv[0], strerror(errno));
 	_exit(126 + (errno == ENOENT));
@@ -186,6 +193,7 @@ static int start_target(struct supervisor *s)
 	s->started_ns = clock_ns();
 	s->start_at_ns = 0;
 	pidfile_write(s->pidfile, parent, s->target);
+	history_started(&s->history);
 	note(s, "started %s, pid %d", s->o->argv[0], s->target);
 	return 0;
 }
@@ -250,6 +258,7 @@ static int target_ended(struct supervisor *s, int status, struct error *err)
 		return start_failed(s, how, err);
 	s->pause_ns = supervise_backoff_next(s->o, s->pause_ns, lived);
 	s->start_at_ns = clock_ns() + s->pause_ns;
+	history_ended(&s->history, how);
 	note(s, "next start in %llu ms", (unsigned long long)(s->pause_ns / NS_PER_MSEC));
 	return 0;
 }
@@ -266,6 +275,7 @@ static int reap(struct supervisor *s, struct error *err)
 static void leave(struct supervisor *s)
 {
 	s->leaving = true;
+	notify_send("STOPPING=1");
 	if (s->target > 0) {
 		kill(s->target, SIGTERM);
 		s->kill_at_ns = clock_ns() + s->o->drain_ns;
@@ -306,6 +316,7 @@ static int check_ready(struct supervisor *s, uint64_t now, struct error *err)
 	if (!s->o->ready || socket_answers(s->o->ready)) {
 		s->ready = true;
 		tell_caller(s, "");
+		notify_send("READY=1");
 		return 0;
 	}
 	if (now - s->started_ns < s->o->ready_timeout_ns)
@@ -315,10 +326,32 @@ static int check_ready(struct supervisor *s, uint64_t now, struct error *err)
 	return 0;
 }
 
+/* sd_watchdog_enabled(3); twice as often as is asked for. */
+static void watchdog_open(struct supervisor *s)
+{
+	const char *pid = getenv("WATCHDOG_PID"), *time = getenv("WATCHDOG_USEC");
+	uint64_t us, owner;
+
+	if (!time || parse_u64(time, &us) != 0 || us < 2 || us > UINT64_MAX / 1000)
+		return;
+	if (pid && (parse_u64(pid, &owner) != 0 || owner != (uint64_t)getpid()))
+		return;
+	s->watchdog_ns = us * 1000 / 2;
+}
+
+static void tell_alive(struct supervisor *s, uint64_t now)
+{
+	if (!s->watchdog_ns || now < s->alive_at_ns)
+		return;
+	notify_send("WATCHDOG=1");
+	s->alive_at_ns = now + s->watchdog_ns;
+}
+
 static int act_on_time(struct supervisor *s, struct error *err)
 {
 	uint64_t now = clock_ns();
 
+	tell_alive(s, now);
 	if (s->leaving && s->target && s->kill_at_ns && now >= s->kill_at_ns) {
 		note(s, "target %d did not drain in time: killed", s->target);
 		kill(s->target, SIGKILL);
@@ -339,6 +372,8 @@ static int wait_ms(const struct supervisor *s)
 		until = s->kill_at_ns;
 	else
 		until = s->start_at_ns;
+	if (s->watchdog_ns && (!until || s->alive_at_ns < until))
+		until = s->alive_at_ns;
 	if (!until)
 		return -1;
 	return until <= now ? 0 : (int)((until - now + NS_PER_MSEC - 1) / NS_PER_MSEC);
@@ -429,6 +464,8 @@ static int open_files(struct supervisor *s, struct error *err)
 		return rc;
 	s->pidfile = rc;
 	leftovers_direct(s->o->pidfile);
+	history_open(&s->history, s->o->history);
+	watchdog_open(s);
 	if (s->o->log) {
 		rc = logfile_open(&s->log, s->o->log, s->o->log_size, (unsigned int)s->o->log_keep,
 				  err);
@@ -456,6 +493,7 @@ int supervise_run(const struct supervise_options *o, struct error *err)
 	if (rc == 0) {
 		pidfile_write(s.pidfile, getpid(), 0);
 		rc = loop(&s, err);
+		history_stopped(&s.history);
 	}
 	if (s.pidfile >= 0)
 		unlink(o->pidfile);

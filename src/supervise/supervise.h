@@ -17,9 +17,11 @@
 #ifndef SUPERVISE_SUPERVISE_H
 #define SUPERVISE_SUPERVISE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "supervise/logfile.h"
 
@@ -28,6 +30,7 @@
  * @argv: the target and its arguments, ending with NULL
  * @config: replayed at each start when the file exists; NULL for none
  * @pidfile: locked while the supervisor lives; holds its pid and the target's, a line each
+ * @history: how often it was started again, and why; NULL for nowhere
  * @log: NULL: the target keeps the supervisor's standard error
  * @ready: UNIX socket that says that the target is up; NULL: it is up when started
  */
@@ -35,6 +38,7 @@ struct supervise_options {
 	char **argv;
 	const char *config;
 	const char *pidfile;
+	const char *history;
 	const char *log;
 	uint64_t log_size;
 	uint64_t log_keep;
@@ -62,6 +66,30 @@ uint64_t supervise_backoff_next(const struct supervise_options *o, uint64_t paus
 int pidfile_take(const char *path, struct error *err);
 /** pidfile_write() - the pids of supervisor and target (0: none now) */
 void pidfile_write(int fd, pid_t supervisor, pid_t target);
+
+/* history.c */
+
+/**
+ * struct history - of one target
+ * @restarts: in this boot, since it was last stopped on purpose
+ * @after_boot: the first start of this boot, and there was one in another
+ * @end: how it ended the last time; "" when it did not
+ */
+struct history {
+	const char *path;
+	char boot[40];
+	uint64_t restarts;
+	bool after_boot;
+	char end[96];
+	time_t end_at;
+};
+
+/** history_open() - go on with what the file at @path (NULL: nothing is kept) says */
+void history_open(struct history *h, const char *path);
+void history_started(const struct history *h);
+/** history_ended() - not on purpose: it is started again */
+void history_ended(struct history *h, const char *how);
+void history_stopped(const struct history *h);
 
 /* leftovers.c */
 

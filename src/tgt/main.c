@@ -27,7 +27,7 @@
 #include "rpc/framework.h"
 #include "rpc/rpc.h"
 #include "rpc/server.h"
-#include "tgt/notify.h"
+#include "base/notify.h"
 #include "tgt/options.h"
 
 #define PROGRAM "cyborg-spdk-tgt"
@@ -100,7 +100,7 @@ static void leave(void)
 	if (tgt.leaving)
 		return;
 	tgt.leaving = true;
-	tgt_notify("STOPPING=1");
+	notify_send("STOPPING=1");
 	framework_leave();
 	tgt.late.fn = too_late;
 	reactor_timer_start(&tgt.late, tgt.o.drain_ns + LEAVE_GRACE_NS);
@@ -171,7 +171,7 @@ static void serve(void)
 {
 	if (tgt.server)
 		rpc_server_start(tgt.server);
-	tgt_notify("READY=1");
+	notify_send("READY=1");
 }
 
 static void loaded(void *arg, int result, const struct error *err)

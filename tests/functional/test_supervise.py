@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """cyborg-spdk-supervise with targets that live, die, hang and say nothing."""
 
+import json
 import os
 import signal
 import socket
@@ -187,3 +188,49 @@ def test_leaves_nothing_of_a_target_that_was_killed(supervised):
     wait_until((folder / f"spdk_pid{second}" / "config").exists, "the target's files")
     supervised.stop()
     assert not folder.exists() and not os.path.exists(f"/dev/shm/made_up_trace.pid{second}")
+
+
+def test_tells_systemd(supervised, tmp_path):
+    """Up, alive, leaving: sd_notify(3). The target is not to talk there."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(tmp_path / "notify"))
+    listener.settimeout(30)
+    env = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"}
+    process = subprocess.Popen(
+        [supervised.program, "--pidfile", supervised.pidfile, "--log", supervised.log, "--", "sh",
+         "-c", "echo \"socket ${NOTIFY_SOCKET-none}\"; exec sleep 1000"], env=env)
+    said = []
+    while said.count("WATCHDOG=1") < 3 or "READY=1" not in said:
+        said.append(listener.recv(100).decode())
+    process.send_signal(signal.SIGTERM)
+    while "STOPPING=1" not in said:
+        said.append(listener.recv(100).decode())
+    assert process.wait(30) == 0 and set(said) == {"READY=1", "WATCHDOG=1", "STOPPING=1"}
+    assert "socket none" in supervised.log.read_text()
+
+
+def test_history(supervised, tmp_path):
+    """Ends that nobody asked for are counted, over the supervisor's own death, and boots are told."""
+    path = tmp_path / "history"
+    words = ["--history", path, "--backoff-min", "10ms", "--", "sleep", "1000"]
+
+    def history():
+        return json.loads(path.read_text())
+    assert supervised.run(*words).returncode == 0
+    assert history()["restarts"] == 0 and not history()["after_boot"]
+    supervisor, target = supervised.pids()
+    os.kill(target, signal.SIGKILL)
+    wait_until(lambda: supervised.pids()[1] not in (0, target), "the next start")
+    assert history()["restarts"] == 1 and "signal 9" in history()["last_end"]
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not alive(supervised.pids()[1]), "the target to follow")
+    assert supervised.run(*words).returncode == 0
+    assert history()["restarts"] == 2 and history()["last_end"] == "lost its supervisor"
+    supervised.stop()
+    assert history()["state"] == "stopped"
+    assert supervised.run(*words).returncode == 0
+    assert history()["restarts"] == 0
+    supervised.stop()
+    path.write_text(json.dumps({**history(), "boot": "another"}))
+    assert supervised.run(*words).returncode == 0
+    assert history()["after_boot"]

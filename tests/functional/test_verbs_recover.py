@@ -79,3 +79,19 @@ def test_interrupted_verb_is_undone(installed):
 def test_unknown_accelerator(installed):
     refusal = installed.refused("recover", "b")
     assert refusal.code == 4 and "there are a" in refusal.message
+
+
+def test_crash_and_boot_are_told(installed):
+    supervisor, target = installed.pids()
+    os.kill(target, signal.SIGKILL)
+    wait_until(lambda: installed.pids()[1] not in (0, target), "the next start")
+    wait_until(lambda: installed.status()["health"] == "ok", "the replay")
+    text = installed.start("status").stdout
+    assert "restarts 1" in text and "was killed by signal 9" in text
+    kill_both(installed)
+    path = installed.state / "targets" / "a" / "history.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "boot": "another"}))
+    drift, = [d for d in installed.status()["accelerators"][0]["drift"] if "booted" in d]
+    assert "recover" in drift
+    installed("recover")
+    assert "after a boot" in installed.start("status").stdout

@@ -4,7 +4,7 @@
  *
  * Threading: any thread.
  */
-#include "tgt/notify.h"
+#include "base/notify.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static int send_state(const struct sockaddr_un *sa, socklen_t len, const char *s
 	return rc;
 }
 
-void tgt_notify(const char *state)
+void notify_send(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
