@@ -7,6 +7,7 @@
 #include "driver/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -150,7 +151,10 @@ static int timeout_ms(const struct loop *l)
 		until = l->tick_at_ns;
 	if (until == UINT64_MAX)
 		return -1;
-	return until <= now ? 0 : (int)((until - now + NS_PER_MSEC - 1) / NS_PER_MSEC);
+	if (until <= now)
+		return 0;
+	until = (until - now + NS_PER_MSEC - 1) / NS_PER_MSEC;
+	return until < INT_MAX ? (int)until : INT_MAX;
 }
 
 static ssize_t collect(struct loop *l)
