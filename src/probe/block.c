@@ -48,13 +48,6 @@ static void fill_serial(struct probe *p, struct probe_device *d, const char *sys
 	snprintf(d->serial, sizeof(d->serial), "%s-%u:%u", d->kind, major(d->dev), minor(d->dev));
 }
 
-static void last_part(char *out, size_t size, const char *link)
-{
-	const char *slash = strrchr(link, '/');
-
-	snprintf(out, size, "%.*s", (int)size - 1, slash ? slash + 1 : link);
-}
-
 /*
  * An NVMe namespace's "device" is its controller, whose own device is the PCI function; with
  * several controllers it is the subsystem, with a link to each.
@@ -88,9 +81,9 @@ static void fill_identity(struct probe *p, struct probe_device *d, const char *s
 		probe_read(p, d->firmware, sizeof(d->firmware), "%s/device/rev", sys);
 	if (probe_readlink(p, link, sizeof(link), "%s/device/driver", sys) ||
 	    probe_readlink(p, link, sizeof(link), "%s/device/driver", ctrl))
-		last_part(d->driver, sizeof(d->driver), link);
+		probe_last_part(d->driver, sizeof(d->driver), link);
 	if (probe_readlink(p, link, sizeof(link), "%s/device", ctrl))
-		last_part(d->address, sizeof(d->address), link);
+		probe_last_part(d->address, sizeof(d->address), link);
 	if (sscanf(d->address, "%x:%*x:%*x.%*x", &domain) != 1)
 		d->address[0] = '\0';
 	d->numa_node = -1;

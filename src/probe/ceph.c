@@ -234,32 +234,44 @@ static void take_pools(const struct rados *r, void *cluster, struct pools_answer
 		snprintf(answer->names[answer->count++], sizeof(answer->names[0]), "%.127s", at);
 }
 
+/* As the first user that is let in; without a keyring too, since a cluster may want none. */
+static int rados_enter(const struct rados *r, const struct probe_ceph *c, void **cluster,
+		       struct pools_answer *answer)
+{
+	const char *none = ", without a keyring that may be read";
+	int rc = -EACCES;
+
+	for (size_t i = 0; rc != 0 && rc != -ETIMEDOUT && i < c->keyring_count; i++) {
+		if (!c->keyrings[i].readable)
+			continue;
+		none = "";
+		snprintf(answer->user, sizeof(answer->user), "%s", c->keyrings[i].user);
+		rc = rados_session(r, c, &c->keyrings[i], cluster);
+	}
+	if (none[0]) {
+		snprintf(answer->user, sizeof(answer->user), "client.admin");
+		rc = rados_session(r, c, NULL, cluster);
+	}
+	if (rc < 0)
+		snprintf(answer->error, sizeof(answer->error), "as %s%s it was not let in: %s",
+			 answer->user, none, error_errno_text(rc));
+	return rc;
+}
+
 static void ask_pools(void *arg, size_t i, void *out)
 {
 	const struct probe_ceph *c = &((const struct probe_ceph *)arg)[i];
 	struct pools_answer *answer = out;
-	const struct probe_ceph_keyring *k = NULL;
 	void *cluster = NULL;
 	struct rados r;
-	int rc;
 
 	if (!c->reachable)
 		return;
-	for (size_t n = 0; n < c->keyring_count && !k; n++)
-		k = c->keyrings[n].readable ? &c->keyrings[n] : NULL;
-	if (!rados_open(&r)) {
+	if (!rados_open(&r))
 		snprintf(answer->error, sizeof(answer->error),
 			 "its pools cannot be listed without librados: install librados2");
-		return;
-	}
-	snprintf(answer->user, sizeof(answer->user), "%s", k ? k->user : "client.admin");
-	rc = rados_session(&r, c, k, &cluster);
-	if (rc == 0)
+	else if (rados_enter(&r, c, &cluster, answer) == 0)
 		take_pools(&r, cluster, answer);
-	else
-		snprintf(answer->error, sizeof(answer->error), "as %s%s it was not let in: %s",
-			 answer->user, k ? "" : ", without a keyring that may be read",
-			 error_errno_text(rc));
 }
 
 static void done_pools(void *arg, size_t i, int status, const void *out)

@@ -120,6 +120,8 @@ uint64_t probe_read_u64(const struct probe *p, uint64_t otherwise, const char *f
 /** probe_readlink() - the link's text; false and "" when there is none */
 bool probe_readlink(const struct probe *p, char *buf, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/** probe_last_part() - what stands behind the last slash, cut to @size */
+void probe_last_part(char *out, size_t size, const char *path);
 bool probe_exists(const struct probe *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /** probe_is_pid() - the name of a folder of /proc that is a process */

@@ -29,13 +29,6 @@ static void add_word(char *list, size_t size, const char *word)
 		snprintf(list + at, size - at, "%s%s", at ? " " : "", word);
 }
 
-static void last_part(char *out, size_t size, const char *link)
-{
-	const char *slash = strrchr(link, '/');
-
-	snprintf(out, size, "%.*s", (int)size - 1, slash ? slash + 1 : link);
-}
-
 static void fill_controller(struct probe *p, struct probe_nvme *v)
 {
 	char path[PATH_MAX];
@@ -65,7 +58,7 @@ static void fill_nvme(struct probe *p, struct probe_nvme *v, const char *address
 	memset(v, 0, sizeof(*v));
 	snprintf(v->address, sizeof(v->address), "%.31s", address);
 	if (probe_readlink(p, link, sizeof(link), PCI_DEVICES "/%s/driver", address))
-		last_part(v->driver, sizeof(v->driver), link);
+		probe_last_part(v->driver, sizeof(v->driver), link);
 	probe_read(p, vendor, sizeof(vendor), PCI_DEVICES "/%s/vendor", address);
 	probe_read(p, device, sizeof(device), PCI_DEVICES "/%s/device", address);
 	snprintf(v->vendor_device, sizeof(v->vendor_device), "%.4s:%.4s",
@@ -75,7 +68,7 @@ static void fill_nvme(struct probe *p, struct probe_nvme *v, const char *address
 			       : -1;
 	v->iommu_group = -1;
 	if (probe_readlink(p, link, sizeof(link), PCI_DEVICES "/%s/iommu_group", address)) {
-		last_part(text, sizeof(text), link);
+		probe_last_part(text, sizeof(text), link);
 		v->iommu_group = atoi(text);
 	}
 	v->health.temperature = PROBE_TEMPERATURE_UNKNOWN;

@@ -129,6 +129,13 @@ bool probe_readlink(const struct probe *p, char *buf, size_t size, const char *f
 	return n > 0;
 }
 
+void probe_last_part(char *out, size_t size, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(out, size, "%.*s", (int)size - 1, slash ? slash + 1 : path);
+}
+
 bool probe_exists(const struct probe *p, const char *fmt, ...)
 {
 	char path[PATH_MAX];
