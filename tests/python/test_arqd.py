@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 from cloud import PASSWORD, Http, KeystonePeer
-from conftest import wait_until
+from conftest import RpcClient, wait_until
 from kit import (cloud, install, library, node, package,  # noqa: F401 - fixtures
                  whole_cloud)
 
@@ -23,6 +23,13 @@ def attached(node):
     """Attachments by instance."""
     return {a["instance"]: a for accelerator in node.status()["accelerators"]
             for a in accelerator["attachments"]}
+
+
+def volumes(node):
+    """Names of the volumes in the store of accelerator a."""
+    with RpcClient(node.socket("a")) as rpc:
+        return [b["name"] for b in rpc.call("bdev_get_bdevs")
+                if b["product_name"] == "Logical Volume"]
 
 
 def credentials(cloud, name="admin", password=PASSWORD):
@@ -254,9 +261,15 @@ def test_device_profile_asks_for_a_size_and_limits(cloud, node, service):
     found = attached(node)
     assert set(found) == {f"arq:{arq}:{instance}" for arq, instance in requests}
     assert {(a["size"], a["qos"]["rw_mb"]) for a in found.values()} == {(8 << 20, 20)}
+    assert len(volumes(node)) == 2
     cloud.delete(requests[0][1])
     assert one.look()
     assert set(attached(node)) == {f"arq:{requests[1][0]}:{requests[1][1]}"}
+    assert len(volumes(node)) == 1
+    cloud.conf.set_override("detach_data", "keep", group="spdk")
+    cloud.delete(requests[1][1])
+    assert one.look()
+    assert attached(node) == {} and len(volumes(node)) == 1
 
 
 CONF = """
