@@ -24,6 +24,9 @@
 #define GUESSES_MAX    16u
 #define SUCCESSORS_MAX 4u
 #define ENTRIES_MAX    4u
+/* An image of nothing but wrong pages must not keep us busy for ever: each trial looks at all. */
+#define TRIALS_MAX 512u
+#define STARTS_MAX 64u
 /* Entries tried times clusters that may be meant, in 2^32: what chance makes right once in 1000. */
 #define CHANCE_CLUSTERS (UINT32_MAX / BLOB_EXTENT_CLUSTERS / 1000)
 
@@ -282,6 +285,9 @@ static int try_guess(struct guesses *g, const struct guess *guess, enum verdict 
 
 static int accept(struct guesses *g, const struct guess *guess, struct error *err)
 {
+	/* With this page other guesses may be right. */
+	if (g->r->fresh_starts++ < STARTS_MAX)
+		memset(g->r->tried, 0, g->r->m.geo.md.len / 8 + 1);
 	repair_step(g->r, "page %" PRIu32 ", %s of blob 0x%" PRIx64 ": %s", g->index,
 		    g->is_root ? "the root" : "extents", g->v->id, guess->how);
 	g->r->changed = true;
@@ -298,7 +304,7 @@ static int choose(struct guesses *g, struct error *err)
 		for (uint32_t i = 0; i < g->count && rc == 0; i++) {
 			enum verdict verdict;
 
-			if (g->guess[i].certain != (certain == 1))
+			if (g->guess[i].certain != (certain == 1) || g->r->trials++ >= TRIALS_MAX)
 				continue;
 			rc = try_guess(g, &g->guess[i], &verdict, err);
 			if (rc == 0 && verdict == VERDICT_WHOLE)
@@ -307,7 +313,10 @@ static int choose(struct guesses *g, struct error *err)
 				second = &g->guess[i];
 		}
 	}
-	return rc == 0 && second != NULL ? accept(g, second, err) : rc;
+	if (rc == 0 && second != NULL)
+		return accept(g, second, err);
+	mask_set(g->r->tried, g->index);
+	return rc;
 }
 
 /* --- all -------------------------------------------------------------------------------------- */
@@ -316,10 +325,18 @@ static int begin(struct guesses *g, struct repair *r, const struct volume *v, ui
 		 struct error *err)
 {
 	*g = (struct guesses){ .r = r, .v = v, .index = index, .is_root = index == v->root };
+	if (r->tried == NULL)
+		r->tried = calloc(1, r->m.geo.md.len / 8 + 1);
 	g->guess = calloc(GUESSES_MAX, sizeof(*g->guess));
-	if (g->guess == NULL)
+	if (g->guess == NULL || r->tried == NULL)
 		return error_set(err, -ENOMEM, "no memory");
 	return fix_read(r, index, g->torn, err);
+}
+
+static bool is_worth_it(const struct guesses *g)
+{
+	return torn_difference(g->torn) != 0 && !mask_get(g->r->tried, g->index) &&
+	       g->r->trials < TRIALS_MAX;
 }
 
 static int fix_root(struct repair *r, const struct volume *v, struct error *err)
@@ -327,7 +344,7 @@ static int fix_root(struct repair *r, const struct volume *v, struct error *err)
 	struct guesses g;
 	int rc = begin(&g, r, v, v->root, err);
 
-	if (rc == 0 && torn_difference(g.torn) != 0) {
+	if (rc == 0 && is_worth_it(&g)) {
 		guess_root(&g);
 		add_byte(&g);
 		rc = choose(&g, err);
@@ -343,7 +360,7 @@ static int fix_page(struct repair *r, const struct volume *v, uint32_t index, ui
 	struct guesses g;
 	int rc = begin(&g, r, v, index, err);
 
-	if (rc == 0 && torn_difference(g.torn) != 0 && start < clusters) {
+	if (rc == 0 && is_worth_it(&g) && start < clusters) {
 		guess_extents(&g, start, blob_map_entries(clusters, start / BLOB_EXTENT_CLUSTERS));
 		rc = choose(&g, err);
 	}

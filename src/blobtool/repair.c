@@ -190,6 +190,7 @@ void repair_free(struct repair *r)
 	clear_notes(&r->steps);
 	free(r->pages);
 	free(r->clusters);
+	free(r->tried);
 }
 
 /* --- asking and writing ----------------------------------------------------------------------- */

@@ -34,6 +34,8 @@ struct notes {
  * @changed: this round planned something
  * @was_cut: the store becomes smaller, as its device is
  * @pages, @clusters: taken by plans; bits by index
+ * @tried: pages of which no guess was right, since something else was mended; @trials: of guesses;
+ * @fresh_starts: how often @tried was forgotten
  * @as_json: one object at the end instead of lines
  * @kept: the undo file, when something was written; @checked: @f is of what was written then
  */
@@ -44,7 +46,8 @@ struct repair {
 	unsigned int allow;
 	struct notes steps, left;
 	bool changed, was_cut;
-	uint8_t *pages, *clusters;
+	uint8_t *pages, *clusters, *tried;
+	uint32_t trials, fresh_starts;
 	bool as_json, checked;
 	const char *kept;
 };

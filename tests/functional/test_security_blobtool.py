@@ -46,9 +46,23 @@ def poke_all(tool, image, changes):
         assert done.returncode in ANSWERS, (index, offset, value, done)
         done = tool.run("repair", "--yes", "--allow", "holes", "--allow", "truncate", "--allow",
                         "detach", "--allow", "drop", "--allow", "super", "--allow", "version",
-                        "--save", "undo", spoilt, code=None)
+                        "--allow", "page", "--save", "undo", spoilt, code=None)
         assert done.returncode in ANSWERS, (index, offset, value, done)
         (tool.folder / "undo").unlink(missing_ok=True)
+
+
+def test_security_store_of_torn_pages(tool, image):
+    """Nothing but roots whose checksum is wrong: guessing at them has an end."""
+    tool.create("many", "a=raw", "--md-ratio", "50", size="16M", cluster="4K")
+    disk = Disk(tool.folder / "many")
+    disk.poke(None, 16, bytes(4))
+    root = disk.read(1)
+    for index in range(100, 400):
+        struct.pack_into("<Q", root, 0, ROOT_ID + index)
+        struct.pack_into("<I", root, PAGE - 4, index)
+        disk.write(index, root, seal=False)
+    tool.run("repair", "--yes", "many", code=DAMAGED)
+    assert tool.check("many", code=DAMAGED)
 
 
 @pytest.mark.parametrize("field", SUPER)
