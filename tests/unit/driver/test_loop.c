@@ -19,6 +19,9 @@
 #include "base/clock.h"
 #include "driver/loop.h"
 
+/* Arguments of callbacks are not const; these are only read. */
+#define WORD(text) ((void *)(uintptr_t)(text))
+
 static struct loop *loop;
 static struct loop_watch *watches[2];
 static struct loop_timer *doomed;
@@ -57,10 +60,10 @@ static void test_timers_run_in_order(void **state)
 	uint64_t now = clock_ns();
 
 	(void)state;
-	loop_timer(loop, now + 3, note, ".");
-	loop_timer(loop, now + 1, note, "a");
-	loop_timer(loop, now + 2, note, "b");
-	loop_timer(loop, now + 1, note, "A");
+	loop_timer(loop, now + 3, note, WORD("."));
+	loop_timer(loop, now + 1, note, WORD("a"));
+	loop_timer(loop, now + 2, note, WORD("b"));
+	loop_timer(loop, now + 1, note, WORD("A"));
 	assert_int_equal(loop_run(loop, &done), 0);
 	assert_string_equal(trace, "aAb.");
 }
@@ -69,7 +72,7 @@ static void cancel_the_next(void *arg)
 {
 	note(arg);
 	loop_timer_cancel(loop, doomed);
-	loop_timer(loop, 0, note, "n");
+	loop_timer(loop, 0, note, WORD("n"));
 }
 
 static void test_timer_may_cancel_and_add(void **state)
@@ -77,9 +80,9 @@ static void test_timer_may_cancel_and_add(void **state)
 	uint64_t now = clock_ns();
 
 	(void)state;
-	loop_timer(loop, now, cancel_the_next, "c");
-	doomed = loop_timer(loop, now + 1, note, "never");
-	loop_timer(loop, now + 2, note, ".");
+	loop_timer(loop, now, cancel_the_next, WORD("c"));
+	doomed = loop_timer(loop, now + 1, note, WORD("never"));
+	loop_timer(loop, now + 2, note, WORD("."));
 	assert_int_equal(loop_run(loop, &done), 0);
 	assert_string_equal(trace, "cn.");
 }
@@ -91,14 +94,14 @@ static void remove_both(void *arg, short revents)
 	note(arg);
 	loop_unwatch(loop, watches[0]);
 	loop_unwatch(loop, watches[1]);
-	loop_timer(loop, 0, note, ".");
+	loop_timer(loop, 0, note, WORD("."));
 }
 
 static void test_watch_may_remove_itself_and_others(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		watches[i] = loop_watch(loop, pipes[i][0], POLLIN, remove_both, "w");
+		watches[i] = loop_watch(loop, pipes[i][0], POLLIN, remove_both, WORD("w"));
 		assert_int_equal(write(pipes[i][1], "x", 1), 1);
 	}
 	assert_int_equal(loop_run(loop, &done), 0);
@@ -117,7 +120,7 @@ static void add_other(void *arg, short revents)
 	(void)revents;
 	note(arg);
 	loop_unwatch(loop, watches[0]);
-	watches[1] = loop_watch(loop, pipes[1][0], POLLIN, read_other, ".");
+	watches[1] = loop_watch(loop, pipes[1][0], POLLIN, read_other, WORD("."));
 }
 
 static void test_watch_may_add_others(void **state)
@@ -125,7 +128,7 @@ static void test_watch_may_add_others(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(write(pipes[i][1], "x", 1), 1);
-	watches[0] = loop_watch(loop, pipes[0][0], POLLIN, add_other, "w");
+	watches[0] = loop_watch(loop, pipes[0][0], POLLIN, add_other, WORD("w"));
 	assert_int_equal(loop_run(loop, &done), 0);
 	assert_string_equal(trace, "w.");
 }
@@ -133,10 +136,10 @@ static void test_watch_may_add_others(void **state)
 /* Further off than poll(2) can wait at once, and than an int has milliseconds. */
 static void test_far_timer_does_not_come_at_once(void **state)
 {
-	struct loop_timer *far = loop_timer(loop, UINT64_MAX - 1, note, "never");
+	struct loop_timer *far = loop_timer(loop, UINT64_MAX - 1, note, WORD("never"));
 
 	(void)state;
-	loop_timer(loop, clock_ns() + 1, note, ".");
+	loop_timer(loop, clock_ns() + 1, note, WORD("."));
 	assert_int_equal(loop_run(loop, &done), 0);
 	assert_string_equal(trace, ".");
 	assert_int_equal(loop_sleep(loop, 1), 0);
