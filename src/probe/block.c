@@ -86,6 +86,7 @@ static void fill_identity(struct probe *p, struct probe_device *d, const char *s
 		probe_last_part(d->address, sizeof(d->address), link);
 	if (sscanf(d->address, "%x:%*x:%*x.%*x", &domain) != 1)
 		d->address[0] = '\0';
+	probe_read(p, d->transport, sizeof(d->transport), "%s/transport", ctrl);
 	d->numa_node = -1;
 	if (probe_read(p, text, sizeof(text), "%s/device/numa_node", sys) ||
 	    probe_read(p, text, sizeof(text), "%s/numa_node", ctrl) ||
@@ -147,6 +148,16 @@ static int find_unfit(struct probe_device *d)
 	return rc;
 }
 
+/* It may well be what a target here exports: a store on it would stand on itself. */
+static int find_remote(struct probe_device *d)
+{
+	if (!d->transport[0] || !strcmp(d->transport, "pcie"))
+		return 0;
+	return probe_find(d, PROBE_REASON_REMOTE, PROBE_HOLDS_DATA,
+			  "disconnect it, or name its serial with --force if nobody else uses it",
+			  "%s is another target's namespace, over %s", d->path, d->transport);
+}
+
 static int find_partitions(struct probe *p, struct probe_device *d, const char *sys)
 {
 	DIR *dir = probe_opendir(p, "%s", sys);
@@ -175,6 +186,8 @@ static int find_all(struct probe *p, struct probe_device *d, const char *sys)
 {
 	int rc = find_unfit(d);
 
+	if (rc == 0)
+		rc = find_remote(d);
 	if (rc == 0)
 		rc = find_partitions(p, d, sys);
 	if (rc == 0)

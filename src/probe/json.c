@@ -30,6 +30,7 @@ const char *probe_reason_name(enum probe_reason reason)
 		[PROBE_REASON_SIGNATURE] = "signature",
 		[PROBE_REASON_BLOBSTORE] = "blobstore",
 		[PROBE_REASON_CONTENT] = "content",
+		[PROBE_REASON_REMOTE] = "remote",
 		[PROBE_REASON_READ_ONLY] = "read-only",
 		[PROBE_REASON_SIZE] = "size",
 		[PROBE_REASON_KIND] = "kind",
@@ -147,6 +148,7 @@ json_t *probe_device_json(const struct probe_device *d)
 	probe_set_text(o, "firmware", d->firmware);
 	probe_set_text(o, "driver", d->driver);
 	probe_set_text(o, "address", d->address);
+	probe_set_text(o, "transport", d->transport);
 	json_object_set_new(o, "size", json_integer((json_int_t)d->size));
 	json_object_set_new(o, "block_size", json_integer(d->block_size));
 	json_object_set_new(o, "physical_block_size", json_integer(d->physical_block_size));

@@ -63,6 +63,7 @@ enum probe_reason {
 	PROBE_REASON_SIGNATURE,
 	PROBE_REASON_BLOBSTORE,
 	PROBE_REASON_CONTENT,
+	PROBE_REASON_REMOTE,
 	PROBE_REASON_READ_ONLY,
 	PROBE_REASON_SIZE,
 	PROBE_REASON_KIND,
@@ -127,6 +128,7 @@ const char *probe_health_warning(unsigned int critical_warning, size_t i);
  * @numa_node: -1 when unknown
  * @rotational: a spinning disk
  * @address: of the PCI function it is on; "" when that is not known
+ * @transport: of an NVMe namespace: "pcie", "tcp", "rdma", "fc", "loop"; else ""
  */
 struct probe_device {
 	char name[NAME_MAX + 1];
@@ -138,6 +140,7 @@ struct probe_device {
 	char firmware[32];
 	char driver[32];
 	char address[32];
+	char transport[16];
 	uint64_t size;
 	uint32_t block_size, physical_block_size;
 	int numa_node;

@@ -244,6 +244,22 @@ static void test_security_open_by_process_is_refused(void **state)
 	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_OPEN, "process 4242 (qemu-system-x86)");
 }
 
+/* It may be what a target of this very node exports. */
+static void test_security_namespace_of_another_target_is_no_disk(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "nvme3n1", 40, "2097152\n");
+	tree_file(n->root, "sys/block/nvme3n1/device/transport", "pcie\n");
+	assert_int_equal(probe_device_verdict(look(n, "nvme3n1")), PROBE_FREE);
+	probe_devices_fini(&n->devices);
+	/* With several paths the device is the subsystem, its controllers are in it. */
+	tree_dir(n->root, "sys/block/nvme4n1/device/nvme4/device");
+	tree_file(n->root, "sys/block/nvme4n1/device/nvme4/transport", "tcp\n");
+	tree_disk(n->root, "nvme4n1", 41, "2097152\n");
+	expect(n, "nvme4n1", PROBE_HOLDS_DATA, PROBE_REASON_REMOTE, "over tcp");
+}
+
 static void test_read_only_is_unfit(void **state)
 {
 	struct node *n = *state;
@@ -363,6 +379,7 @@ int main(void)
 		T(test_export_that_is_off_is_no_use),
 		T(test_hidden_paths_are_left_out),
 		T(test_security_open_by_process_is_refused),
+		T(test_security_namespace_of_another_target_is_no_disk),
 		T(test_read_only_is_unfit),
 		T(test_tiny_is_unfit),
 		T(test_memory_disk_is_unfit),

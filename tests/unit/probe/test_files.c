@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "probe/probe.h"
+#include "probe/internal.h"
 
 #define SIZE (4 << 20)
 
@@ -186,6 +186,30 @@ static void test_security_locked_file_is_refused(void **state)
 	assert_true(locked);
 }
 
+/* The kernel gives it to nobody and says not who has it: its content tells. */
+static void held(struct file *f, enum probe_reason reason, const char *word)
+{
+	int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	const struct probe_finding *found;
+
+	snprintf(f->dev->path, sizeof(f->dev->path), "%s", f->path);
+	assert_int_equal(probe_find_holder_by_content(f->dev, fd), 0);
+	close(fd);
+	found = probe_device_reason(f->dev);
+	assert_int_equal(found->verdict, PROBE_IN_USE);
+	assert_int_equal(found->reason, reason);
+	assert_non_null(strstr(found->text, word));
+	probe_device_fini(f->dev);
+}
+
+static void test_security_holder_is_told_by_content(void **state)
+{
+	held(*state, PROBE_REASON_EXCLUSIVE, "held exclusively by the kernel");
+	put(*state, "LUKS\xba\xbe", 0);
+	put(*state, "\x01", 7);
+	held(*state, PROBE_REASON_DM, "opened LUKS volume");
+}
+
 static void test_small_file_is_unfit(void **state)
 {
 	struct file *f = *state;
@@ -216,6 +240,7 @@ int main(void)
 		T(test_security_swap_signature_is_data),
 		T(test_security_open_file_is_refused),
 		T(test_security_locked_file_is_refused),
+		T(test_security_holder_is_told_by_content),
 		T(test_small_file_is_unfit),
 		T(test_missing_and_odd_paths),
 	};
