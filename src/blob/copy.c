@@ -11,7 +11,8 @@
 
 #include "blob/internal.h"
 
-#define COPY_BYTES (256u * 1024)
+/* Of one buffer; four copies a blob, and 32 blobs, at a time are the most there are. */
+#define COPY_BYTES (512u * 1024)
 
 struct copy_wait {
 	struct bdev_io io;
@@ -53,24 +54,48 @@ int blob_read_place(struct blob_store *store, const struct blob_place *place, vo
 	}
 }
 
+static int read_behind(struct blob *b, uint64_t index, uint32_t at, void *buffer, uint32_t bytes)
+{
+	const struct blob_store *store = b->store;
+	uint32_t unit = store->geo.io_unit_size;
+	struct blob_place place;
+
+	blob_place_behind(b, index * store->units_per_cluster + at / unit, bytes / unit, &place);
+	return blob_read_place(b->store, &place, buffer, bytes);
+}
+
+/* Of two buffers one is read into while the other is written. */
+static int copy(struct blob *b, uint64_t index, uint32_t to, struct md_batch *writes,
+		uint8_t *buffers, uint32_t chunk)
+{
+	uint32_t size = b->store->geo.cluster_size, turn = 0;
+	int rc = 0;
+
+	for (uint32_t at = 0; at < size && rc == 0; at += chunk, turn ^= 1) {
+		uint32_t bytes = size - at < chunk ? size - at : chunk;
+		uint8_t *buffer = buffers + (size_t)turn * chunk;
+
+		rc = read_behind(b, index, at, buffer, bytes);
+		if (rc == 0)
+			rc = md_batch_wait(writes);
+		if (rc == 0)
+			md_batch_write(writes, buffer, (uint64_t)to * size + at, bytes);
+	}
+	return rc;
+}
+
 int blob_copy_cluster(struct blob *b, uint64_t index, uint32_t to)
 {
-	struct blob_store *store = b->store;
-	uint32_t unit = store->geo.io_unit_size, size = store->geo.cluster_size;
+	uint32_t size = b->store->geo.cluster_size;
 	uint32_t chunk = size < COPY_BYTES ? size : COPY_BYTES;
-	uint8_t *buffer = aligned_alloc(BLOB_PAGE_BYTES, chunk);
-	int rc = buffer == NULL ? -ENOMEM : 0;
+	uint8_t *buffers = aligned_alloc(BLOB_PAGE_BYTES, 2 * (size_t)chunk);
+	struct md_batch *writes = md_batch_begin(b->store);
+	int rc = -ENOMEM, ended = 0;
 
-	for (uint32_t at = 0; at < size && rc == 0; at += chunk) {
-		uint32_t bytes = size - at < chunk ? size - at : chunk;
-		struct blob_place place;
-
-		blob_place_behind(b, index * store->units_per_cluster + at / unit, bytes / unit,
-				  &place);
-		rc = blob_read_place(store, &place, buffer, bytes);
-		if (rc == 0)
-			rc = md_write(store, buffer, (uint64_t)to * size + at, bytes);
-	}
-	free(buffer);
-	return rc;
+	if (buffers != NULL && writes != NULL)
+		rc = copy(b, index, to, writes, buffers, chunk);
+	if (writes != NULL)
+		ended = md_batch_end(writes);
+	free(buffers);
+	return rc < 0 ? rc : ended;
 }
