@@ -98,6 +98,12 @@ int blob_store_load(struct bdev_desc *desc, const struct blob_store_options *opt
  * from memory all the same and will be recovered when it is loaded again.
  */
 int blob_store_unload(struct blob_store *store, struct error *err);
+/**
+ * blob_store_interrupt() - the store is about to be unloaded: what copies or zeroes for long ends
+ * early, with -ECANCELED. Clusters that an inflation has copied stay, and it can be done again;
+ * what is being made is not there. From now on such operations are refused.
+ */
+void blob_store_interrupt(struct blob_store *store);
 /** blob_store_destroy() - Fiber. Zero the super block; the store is gone, also from memory */
 int blob_store_destroy(struct blob_store *store, struct error *err);
 /** blob_store_grow() - Fiber. Take the device's new size, while in use; 0 if nothing grew */

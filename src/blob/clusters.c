@@ -139,19 +139,21 @@ static uint32_t run_of(const struct blob_store *store, const struct blob_cluster
 static int zero(struct blob_store *store, const struct blob_clusters *list)
 {
 	struct md_batch *batch;
+	int rc;
 
 	if (list->count == 0)
 		return 0;
 	batch = md_batch_begin(store);
 	if (batch == NULL)
 		return -ENOMEM;
-	for (uint64_t i = 0; i < list->count && batch->result == 0;) {
+	for (uint64_t i = 0; i < list->count && batch->result == 0 && !store->interrupted;) {
 		uint32_t n = run_of(store, list, i, store->unmap_zeroes ? UNMAP_BYTES : ZERO_BYTES);
 
 		md_batch_zero_clusters(batch, list->at[i], n, NULL);
 		i += n;
 	}
-	return md_batch_end(batch);
+	rc = md_batch_end(batch);
+	return store->interrupted ? -ECANCELED : rc;
 }
 
 static int take_many(struct blob_store *store, uint64_t count, struct blob_clusters *list,

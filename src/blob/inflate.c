@@ -83,7 +83,12 @@ static void fill_some(void *arg)
 
 	while (f->result == 0 && f->next < blob_map(f->blob)->clusters) {
 		uint64_t index = f->next++;
-		int rc = is_wanted(f, index) ? fill_one(f->blob, index) : 0;
+		int rc = 0;
+
+		if (f->blob->store->interrupted)
+			rc = -ECANCELED;
+		else if (is_wanted(f, index))
+			rc = fill_one(f->blob, index);
 
 		if (rc < 0)
 			f->result = rc;

@@ -220,6 +220,7 @@ struct blob_store {
 	bool suspect;
 	char *unknown;
 	bool read_only;
+	bool interrupted;
 	bool was_clean, was_recovered;
 	uint32_t changes;
 	_Atomic uint64_t commits, durable_commits;

@@ -107,6 +107,11 @@ static void index_free(struct blob_store *store)
 	free(store->index);
 }
 
+void blob_store_interrupt(struct blob_store *store)
+{
+	store->interrupted = true;
+}
+
 void blob_store_free(struct blob_store *store)
 {
 	index_free(store);

@@ -186,6 +186,9 @@ int lvol_store_leave(struct lvol_store *store, struct error *err)
 		return error_set(err, -EBUSY, "lvol store \"%s\" is going away already",
 				 store->name->text);
 	store->leaving = true;
+	/* Nobody waits for hours for an inflation to end. */
+	if (store->blobs != NULL)
+		blob_store_interrupt(store->blobs);
 	if (store->users == 0)
 		return 0;
 	store->idle = &idle;
