@@ -12,8 +12,9 @@ python3 "$here/nvmf_tcp.py" --json "$out/nvmf_tcp.json"
 python3 "$here/blobstore.py" --json "$out/blobstore.json"
 python3 "$here/discover.py" --json "$out/discover.json"
 python3 "$here/agent.py" --json "$out/agent.json"
+python3 "$here/driver.py" --json "$out/driver.json"
 python3 - "$out/engine.json" "$out/nvmf_tcp.json" "$out/blobstore.json" "$out/discover.json" \
-	"$out/agent.json" <<'END'
+	"$out/agent.json" "$out/driver.json" <<'END'
 import json, sys
 rows = [row for path in sys.argv[1:] for row in json.load(open(path))["goals"]
         if row["met"] is not None]

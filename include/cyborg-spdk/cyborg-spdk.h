@@ -169,7 +169,8 @@ CYBORG_SPDK_API int cyborg_spdk_status(struct cyborg_spdk *h, const char *reques
  * back every attachment as recorded
  *
  * Request: "id" (default: all). The answer has "health" as status has, and of each accelerator an
- * "outcome": "ok" (it was as recorded), "restored", or "failed" with a "reason".
+ * "outcome": "ok" (it was as recorded), "restored", or "failed" with a "reason"; "finished" are the
+ * interrupted verbs, each with its "verb", "object" and "outcome" ("done" or "undone").
  */
 CYBORG_SPDK_API int cyborg_spdk_recover(struct cyborg_spdk *h, const char *request, char **answer);
 

@@ -229,6 +229,9 @@ void print_recover(const json_t *answer)
 	json_t *list = json_object_get(answer, "accelerators"), *a;
 	size_t i;
 
+	json_array_foreach (json_object_get(answer, "finished"), i, a)
+		printf("%s of %s was interrupted: %s\n", text(a, "verb"), text(a, "object"),
+		       !strcmp(text(a, "outcome"), "done") ? "completed" : "undone");
 	if (json_array_size(list) == 0)
 		printf("no accelerator is installed (state directory %s)\n",
 		       text(answer, "state_dir"));

@@ -62,6 +62,8 @@ void driver_begin(struct driver *d, const char *verb)
 {
 	d->began_ns = clock_ns();
 	d->at = (struct cyborg_spdk_progress){ .verb = verb };
+	json_decref(d->finished);
+	d->finished = json_array();
 }
 
 static int choose_dir(struct driver *d, const char *state_dir, struct error *err)
@@ -135,6 +137,7 @@ void driver_close(struct driver *d)
 {
 	if (!d)
 		return;
+	json_decref(d->finished);
 	state_close(d->state);
 	probe_destroy(d->probe);
 	loop_destroy(d->loop);

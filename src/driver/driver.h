@@ -32,6 +32,7 @@ struct environment; /* env.h */
  * @state: NULL until a verb needs it
  * @progress: told of steps, and about every 100 ms while one is waited for
  * @at: what @progress is told
+ * @finished: interrupted verbs that the present one completed or undid
  */
 struct driver {
 	char dir[PATH_MAX];
@@ -44,6 +45,7 @@ struct driver {
 	struct cyborg_spdk_progress at;
 	uint64_t began_ns;
 	bool state_is_trial;
+	json_t *finished;
 };
 
 int driver_open(const char *state_dir, struct driver **out, struct error *err);

@@ -38,7 +38,14 @@ static const char *const migrations[] = {
 	"  begun INTEGER NOT NULL, ended INTEGER) STRICT;"
 	"CREATE INDEX journal_open ON journal (outcome) WHERE outcome = 'open';",
 
-	/* 2: stores and their volumes; transports, limits and keys of attachments */
+	/*
+	 * 2: stores and their volumes; transports, limits and keys of attachments. Verbs got steps
+	 * in between: what was interrupted is undone from where it was.
+	 */
+	"UPDATE journal SET step = CASE verb WHEN 'attach' THEN step + 1"
+	"  WHEN 'install' THEN CASE step WHEN 2 THEN 3 WHEN 3 THEN 4 WHEN 4 THEN 6 ELSE step END"
+	"  WHEN 'update' THEN CASE step WHEN 0 THEN 0 WHEN 1 THEN 2 ELSE step + 2 END"
+	"  ELSE step END WHERE outcome = 'open';"
 	"ALTER TABLE accelerator ADD COLUMN scenario TEXT NOT NULL DEFAULT 'whole';"
 	"ALTER TABLE accelerator ADD COLUMN store TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE accelerator ADD COLUMN store_uuid TEXT NOT NULL DEFAULT '';"

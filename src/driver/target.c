@@ -167,6 +167,7 @@ static int connect_patiently(struct driver *d, const struct accelerator *a, stru
 	return rc;
 }
 
+/* One that cannot be brought back keeps no other from it: status and its own verb tell why. */
 static int restore(struct driver *d, const struct accelerator *a, struct client *c,
 		   struct error *err)
 {
@@ -174,8 +175,11 @@ static int restore(struct driver *d, const struct accelerator *a, struct client 
 	ssize_t n = state_attachments(d->state, a->id, &list, err);
 	int rc = n < 0 ? (int)n : export_backing(c, a, err);
 
-	for (ssize_t i = 0; rc == 0 && i < n; i++)
-		rc = export_ensure(c, a, &list[i], err);
+	for (ssize_t i = 0; rc == 0 && i < n; i++) {
+		struct error why = ERROR_INIT;
+
+		export_ensure(c, a, &list[i], &why);
+	}
 	free(list);
 	return rc;
 }

@@ -80,7 +80,8 @@ static int run_steps(struct verb_run *v, struct error *err)
 		const struct verb_step *step = &v->verb->steps[i];
 
 		driver_step(v->d, step->title, i + 1, count);
-		rc = intent_step(v->d->state, &v->intent, (int)i, err);
+		if (v->intent.step != (int)i)
+			rc = intent_step(v->d->state, &v->intent, (int)i, err);
 		if (rc < 0)
 			break;
 		fault_point(v, step, ":begin");
@@ -161,11 +162,17 @@ static int recover_one(struct driver *d, struct intent *i, struct error *err)
 		rc = v.verb->completes ? run_steps(&v, err) : undo_steps(&v, err);
 	else
 		error_set(err, rc, "the journal's entry cannot be read");
-	if (rc == 0)
-		rc = intent_end(d->state, &v.intent, v.verb->completes ? "done" : "undone", err);
-	else
+	if (rc == 0) {
+		const char *outcome = v.verb->completes ? "done" : "undone";
+
+		rc = intent_end(d->state, &v.intent, outcome, err);
+		json_array_append_new(d->finished,
+				      json_pack("{s:s, s:s, s:s}", "verb", i->verb, "object",
+						i->object, "outcome", outcome));
+	} else {
 		error_prefix(err, "an interrupted %s of %s cannot be %s: ", i->verb, i->object,
 			     v.verb && v.verb->completes ? "completed" : "undone");
+	}
 	json_decref(v.argument);
 	json_decref(v.answer);
 	return rc;

@@ -107,6 +107,22 @@ static int record_socket(struct verb_run *v, struct client *c, struct error *err
 	return rc == 0 ? record(v, err) : rc;
 }
 
+static int ensure(struct verb_run *v, struct client *c, const struct accelerator *acc,
+		  struct error *err)
+{
+	struct attachment a;
+	int rc;
+
+	verb_attachment(v, &a);
+	rc = export_ensure(c, acc, &a, err);
+	for (int more = PORT_TRIES; rc < 0 && more > 0 && take_other_port(v); more--) {
+		*err = (struct error)ERROR_INIT;
+		verb_attachment(v, &a);
+		rc = export_ensure(c, acc, &a, err);
+	}
+	return rc;
+}
+
 /* What is recorded is what target_ensure() brings back, so recording comes first. */
 static int export(struct verb_run *v, struct error *err)
 {
@@ -117,10 +133,8 @@ static int export(struct verb_run *v, struct error *err)
 
 	verb_accelerator(v, &acc);
 	rc = target_ensure(v->d, &acc, &c, err);
-	for (int more = PORT_TRIES; rc < 0 && more > 0 && take_other_port(v); more--) {
-		*err = (struct error)ERROR_INIT;
-		rc = target_ensure(v->d, &acc, &c, err);
-	}
+	if (rc == 0)
+		rc = ensure(v, c, &acc, err);
 	if (rc == 0)
 		rc = record_socket(v, c, err);
 	if (rc == 0)

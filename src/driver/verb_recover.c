@@ -95,6 +95,7 @@ int verb_recover(struct driver *d, const json_t *request, json_t **answer, struc
 		rc = load_accelerator(d, id, a, err);
 	if (rc == 0)
 		rc = recover_all(d, id, dry_run, *answer, err);
+	json_object_set(*answer, "finished", d->finished);
 	driver_end(d);
 	if (lock >= 0)
 		close(lock);

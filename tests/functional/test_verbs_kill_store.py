@@ -100,7 +100,8 @@ def test_attach(store, fault, kind):
     before = shape(store)
     store.killed(fault, *attach_words(kind))
     if fault == "attach:export":
-        store("recover")
+        finished = store("recover")["finished"]
+        assert finished == [{"verb": "attach", "object": "vm1", "outcome": "undone"}]
         assert shape(store) == before
     store(*attach_words(kind))
     after = shape(store)

@@ -450,6 +450,9 @@ def test_drift_of_a_volume_is_told(store):
     assert "vm1" in text and "is missing" in text
     failure = store.cli.refused("attach", "vm1", "--host", HOST, "--size", "4M")
     assert failure.code == 5 and "bring the volume back" in failure.message
+    store.attach("vm2", "--size", "4M")
+    (outcome,) = json.loads(store.cli.start("recover", "--json").stdout)["accelerators"]
+    assert outcome["outcome"] == "failed" and "vm1" in outcome["reason"]
     store.cli("detach", "vm1")
     assert store.cli.status()["health"] == "ok"
 

@@ -228,7 +228,7 @@ static const char *const schema_1 =
 	"  '2f5b4a53-0f6d-4a3c-8c32-b2b9a4b6b60c', 'AB', 'CS1', 'm', 'IPv4', '127.0.0.1', 4420,"
 	"  1048576);"
 	"INSERT INTO journal (verb, object, argument, step, outcome, begun) VALUES"
-	"  ('detach', 'vm-1', '{}', 1, 'open', 0);";
+	"  ('attach', 'vm-1', '{}', 1, 'open', 0), ('install', 'x', '{}', 4, 'done', 0);";
 
 static void test_schema_1_is_brought_forward(void **state)
 {
@@ -262,7 +262,11 @@ static void test_schema_1_is_brought_forward(void **state)
 	assert_int_equal(a.qos.rw_ios, 0);
 	assert_string_equal(a.dhchap_key, "");
 	assert_int_equal(intent_open(b->s, i, &b->err), 0);
-	assert_string_equal(i->verb, "detach");
+	assert_string_equal(i->verb, "attach");
+	assert_int_equal(i->step, 2);
+	assert_int_equal(intent_end(b->s, i, "undone", &b->err), 0);
+	assert_int_equal(intent_last_done(b->s, "install", "x", i, &b->err), 0);
+	assert_int_equal(i->step, 4);
 	free(i);
 	reopen(b);
 	assert_int_equal(state_attachment(b->s, "vm-1", &a, &b->err), 0);
