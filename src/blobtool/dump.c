@@ -13,11 +13,62 @@
 
 #include "base/le.h"
 #include "blobtool/descriptors.h"
+#include "blobtool/dump.h"
 #include "blobtool/text.h"
 #include "blobtool/tool.h"
 
-static const char *const kinds[] = { "no page of a blob", "root page, broken", "root page",
-				     "continuation page", "extent page" };
+/* Set once, from the command line. */
+static bool as_json;
+
+const struct dump_field dump_fields[] = {
+#define FIELD(name, bytes)                                                                         \
+	{                                                                                          \
+#name, offsetof(struct blob_disk_super, name), bytes                               \
+	}
+	FIELD(version, 4),
+	FIELD(length, 4),
+	FIELD(clean, 4),
+	FIELD(super_blob, 8),
+	FIELD(cluster_size, 4),
+	FIELD(used_page_mask_start, 4),
+	FIELD(used_page_mask_len, 4),
+	FIELD(used_cluster_mask_start, 4),
+	FIELD(used_cluster_mask_len, 4),
+	FIELD(md_start, 4),
+	FIELD(md_len, 4),
+	FIELD(used_blobid_mask_start, 4),
+	FIELD(used_blobid_mask_len, 4),
+	FIELD(size, 8),
+	FIELD(io_unit_size, 4),
+	FIELD(md_page_size, 4),
+	FIELD(crc, 4),
+#undef FIELD
+	{ NULL, 0, 0 },
+};
+
+uint64_t dump_field_value(const struct model *m, const struct dump_field *field)
+{
+	const uint8_t *p = m->super + field->at;
+
+	return field->bytes == 4 ? le32_get(p) : le64_get(p);
+}
+
+const char *dump_kind(enum blob_page_kind kind)
+{
+	static const char *const kinds[] = { "no page of a blob", "root page, broken", "root page",
+					     "continuation page", "extent page" };
+
+	return kinds[kind];
+}
+
+const char *dump_type(uint8_t type)
+{
+	static const char *const names[] = { "padding",	   "runs",	     "xattr",
+					     "flags",	   "internal xattr", "extent table",
+					     "extent page" };
+
+	return type < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown type";
+}
 
 /* --- hexadecimal ------------------------------------------------------------------------------ */
 
@@ -110,13 +161,8 @@ static void show_entries(const struct desc *d)
 
 static void show_desc(const struct desc *d)
 {
-	static const char *const names[] = { "padding",	   "runs",	     "xattr",
-					     "flags",	   "internal xattr", "extent table",
-					     "extent page" };
-
 	printf("  byte %4zu  %s, %" PRIu32 " bytes: ",
-	       offsetof(struct blob_disk_page, descriptors) + d->at,
-	       d->type < 7 ? names[d->type] : "unknown type", d->length);
+	       offsetof(struct blob_disk_page, descriptors) + d->at, dump_type(d->type), d->length);
 	if (d->payload == NULL)
 		puts("goes beyond the page");
 	else if (d->type == BLOB_DESC_FLAGS && d->length == 24)
@@ -144,8 +190,12 @@ static int show_page(const struct model *m, uint32_t index, struct error *err)
 
 	if (rc < 0)
 		return rc;
+	if (as_json) {
+		dump_json_page(m, index, page);
+		return 0;
+	}
 	printf("page %" PRIu32 " at byte %" PRIu64 ": %s\n", index,
-	       blob_page_offset(&m->geo, index), kinds[blob_page_classify(page, index)]);
+	       blob_page_offset(&m->geo, index), dump_kind(blob_page_classify(page, index)));
 	printf("  id 0x%" PRIx64 ", sequence %" PRIu32 ", next ", le64_get(page),
 	       le32_get(page + 8));
 	if (blob_page_next(page) == BLOB_NEXT_NONE)
@@ -184,39 +234,16 @@ static int show_blob(const struct model *m, uint64_t id, struct error *err)
 
 static void show_super(const struct model *m)
 {
-	static const struct {
-		const char *name;
-		size_t at;
-		int bytes;
-	} fields[] = {
-#define FIELD(name, bytes) { #name, offsetof(struct blob_disk_super, name), bytes }
-		FIELD(version, 4),
-		FIELD(length, 4),
-		FIELD(clean, 4),
-		FIELD(super_blob, 8),
-		FIELD(cluster_size, 4),
-		FIELD(used_page_mask_start, 4),
-		FIELD(used_page_mask_len, 4),
-		FIELD(used_cluster_mask_start, 4),
-		FIELD(used_cluster_mask_len, 4),
-		FIELD(md_start, 4),
-		FIELD(md_len, 4),
-		FIELD(used_blobid_mask_start, 4),
-		FIELD(used_blobid_mask_len, 4),
-		FIELD(size, 8),
-		FIELD(io_unit_size, 4),
-		FIELD(md_page_size, 4),
-		FIELD(crc, 4),
-#undef FIELD
-	};
-
+	if (as_json) {
+		dump_json_super(m);
+		return;
+	}
 	puts("super block at byte 0");
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		const uint8_t *p = m->super + fields[i].at;
-		uint64_t value = fields[i].bytes == 4 ? le32_get(p) : le64_get(p);
+	for (const struct dump_field *f = dump_fields; f->name != NULL; f++) {
+		uint64_t value = dump_field_value(m, f);
 
-		printf("  byte %4zu  %-24s %" PRIu64 " (0x%" PRIx64 ")\n", fields[i].at,
-		       fields[i].name, value, value);
+		printf("  byte %4zu  %-24s %" PRIu64 " (0x%" PRIx64 ")\n", f->at, f->name, value,
+		       value);
 	}
 	hex(m->super, 0);
 	putchar('\n');
@@ -237,13 +264,18 @@ static int show_masks(const struct model *m, struct error *err)
 
 			if (rc < 0)
 				return rc;
+			if (as_json) {
+				dump_json_mask(at, page);
+				break;
+			}
 			if (first)
 				printf("mask at byte %" PRIu64 ": type %u, %" PRIu32 " bits\n", at,
 				       page[0], le32_get(page + 1));
 			first = false;
 			hex(page, at + i);
 		}
-		putchar('\n');
+		if (!as_json)
+			putchar('\n');
 	}
 	return 0;
 }
@@ -301,7 +333,11 @@ static int show_all(const struct model *m, struct error *err)
 
 int verb_dump(const struct tool_verb *verb, int argc, char **argv)
 {
-	const struct option_row rows[] = { { 0 } };
+	const struct option_row rows[] = {
+		{ "json", 'j', OPTION_FLAG, NULL, "an object in JSON on a line for each page",
+		  &as_json, 0, 0, NULL, NULL },
+		{ 0 },
+	};
 	struct error err = ERROR_INIT;
 	struct look l;
 	int code = TOOL_EXIT_OK, words = tool_look(verb, argc, argv, rows, &l, &code), rc = 0;

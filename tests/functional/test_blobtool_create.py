@@ -362,6 +362,13 @@ def test_dump(tool, image):
     assert "extent table" in text and "(right)" in text
     assert tool.run("dump", image, "super").stdout.count("page") < 10
     assert "mask at byte 4096: type 0, 64 bits" in tool.run("dump", image, "masks").stdout
+    pages = [json.loads(line) for line in tool.run("dump", "--json", image).stdout.splitlines()]
+    assert pages[0]["super"]["cluster_size"] == MIB and pages[0]["checksum_is_right"]
+    root, = [p for p in pages[1:] if p["page"] == 1]
+    assert root["kind"] == "root page" and root["checksum_is_right"] and root["next"] is None
+    assert [d["what"] for d in root["descriptors"]] == ["flags", "xattr", "xattr", "extent table"]
+    assert root["descriptors"][3]["clusters"] == 4
+    assert len(tool.run("dump", "--json", image, "masks").stdout.splitlines()) == 3
     one = tool.run("dump", image, "0x100000001").stdout
     assert one.count("root page") == 1 and one.count("extent page") >= 1
     assert tool.run("dump", image, "0-1").stdout.count("root page") == 2
