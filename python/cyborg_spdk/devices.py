@@ -64,9 +64,9 @@ def _trait(text):
 
 
 def _attributes(accelerator, resource_class, traits):
-    values = ["CUSTOM_SPDK", "CUSTOM_SPDK_NVME_TCP", _trait(accelerator["kind"])]
-    values += [trait for trait in traits if trait not in values]
-    return [["rc", resource_class]] + [[f"trait{i}", value] for i, value in enumerate(values)]
+    """Each trait under a key of its own: Cyborg loses one whose value moved to another key."""
+    values = {"CUSTOM_SPDK", "CUSTOM_SPDK_NVME_TCP", _trait(accelerator["kind"]), *traits}
+    return [["rc", resource_class]] + [[f"trait_{value}", value] for value in sorted(values)]
 
 
 def _deployable(host, accelerator, slot, attributes):

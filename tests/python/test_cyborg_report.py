@@ -113,6 +113,22 @@ def test_uninstalled_accelerator_goes(cloud, node):
     assert provider(cloud, f"{cloud.host}_spdk_b") is not None
 
 
+def test_traits_come_and_go(cloud, node):
+    def traits():
+        name = f"{cloud.host}_spdk_a"
+        path = f"/resource_providers/{provider(cloud, name)['uuid']}/traits"
+        return set(cloud.placement("GET", path)["traits"])
+
+    install(node, "a")
+    cloud.report()
+    own = traits()
+    for more in (["CUSTOM_M"], ["CUSTOM_A", "CUSTOM_M"], ["CUSTOM_A", "CUSTOM_B", "CUSTOM_M"],
+                 ["CUSTOM_B"], []):
+        cloud.conf.set_override("traits", more, group="spdk")
+        cloud.report()
+        assert traits() == own | set(more)
+
+
 def test_nothing_installed_is_an_empty_report(cloud):
     cloud.report()
     assert cloud.devices(cloud.host) == {}

@@ -96,8 +96,10 @@ def test_more_slots_leave_the_first_as_it_is(seen):
 def test_one_resource_class_and_traits(seen):
     device, = seen(accelerator(kind="nvme ns"), traits=["CUSTOM_FAST", "CUSTOM_SPDK"])
     assert device["deployables"][0]["attributes"] == [
-        ["rc", "CUSTOM_SSD"], ["trait0", "CUSTOM_SPDK"], ["trait1", "CUSTOM_SPDK_NVME_TCP"],
-        ["trait2", "CUSTOM_SPDK_NVME_NS"], ["trait3", "CUSTOM_FAST"]]
+        ["rc", "CUSTOM_SSD"], ["trait_CUSTOM_FAST", "CUSTOM_FAST"],
+        ["trait_CUSTOM_SPDK", "CUSTOM_SPDK"],
+        ["trait_CUSTOM_SPDK_NVME_NS", "CUSTOM_SPDK_NVME_NS"],
+        ["trait_CUSTOM_SPDK_NVME_TCP", "CUSTOM_SPDK_NVME_TCP"]]
 
 
 def test_many_attachments_stay_within_the_column(seen):
