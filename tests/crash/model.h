@@ -47,10 +47,13 @@ struct content {
  * struct volume
  * @parent: -1: none
  * @external: what it has not written itself is the external snapshot's
- * @label: value of its xattr; @padded: with so many more that it takes several pages
+ * @label: value of its xattr
+ * @pads: so many xattrs more, each on a page of its own; @pad: bytes of one more in the root page
  */
 struct volume {
-	bool there, thin, read_only, padded, external;
+	bool there, thin, read_only, external;
+	unsigned int pads;
+	uint16_t pad;
 	int parent;
 	uint32_t label;
 	uint64_t id, clusters;

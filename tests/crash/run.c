@@ -203,6 +203,13 @@ static struct blob_xattr label_of(uint32_t *label)
 	return (struct blob_xattr){ .name = "name", .value = label, .len = sizeof(*label) };
 }
 
+static struct blob_xattr pad_of(const char *name, uint16_t len)
+{
+	static const uint8_t bytes[PAD_BYTES];
+
+	return (struct blob_xattr){ .name = name, .value = bytes, .len = len };
+}
+
 static int add_volume(struct run *r, struct state *st, struct volume vol)
 {
 	struct error err = ERROR_INIT;
@@ -233,18 +240,16 @@ static struct content *external_content(struct run *r, uint64_t blocks)
 
 int run_create(struct run *r, uint64_t clusters, unsigned int flags, enum blob_clear clear)
 {
-	static const uint8_t pad[3900];
 	struct volume vol = { .clusters = clusters, .parent = -1, .label = ++r->next_label };
-	struct blob_xattr xattrs[3] = { label_of(&vol.label),
-					{ .name = "pad1", .value = pad, .len = sizeof(pad) },
-					{ .name = "pad2", .value = pad, .len = sizeof(pad) } };
+	struct blob_xattr xattrs[3] = { label_of(&vol.label), pad_of(PAD_NAME_1, PAD_BYTES),
+					pad_of(PAD_NAME_2, PAD_BYTES) };
 	struct state *st = begin(r, "create");
 	struct error err = ERROR_INIT;
 	struct blob_options opts = { .clusters = clusters, .clear = clear, .xattrs = xattrs };
 
 	vol.thin = opts.thin = (flags & CREATE_THIN) != 0;
-	vol.padded = (flags & CREATE_PADDED) != 0;
-	opts.xattr_count = vol.padded ? 3 : 1;
+	vol.pads = (flags & CREATE_PADDED) != 0 ? 2 : 0;
+	opts.xattr_count = 1 + vol.pads;
 	vol.content = model_content(r->model, clusters * CLUSTER_BLOCKS);
 	if ((flags & CREATE_EXTERNAL) != 0) {
 		opts.esnap_id = EXTERNAL_NAME;
@@ -327,7 +332,7 @@ int run_snapshot(struct run *r, int v)
 	before_snapshot(r, v);
 	st = begin(r, "snapshot");
 	snap.label = ++r->next_label;
-	snap.padded = false;
+	snap.pads = snap.pad = 0;
 	snap.read_only = true;
 	xattr = label_of(&snap.label);
 	snap.content =
@@ -349,7 +354,8 @@ int run_clone(struct run *r, int v)
 	struct blob_xattr xattr;
 
 	clone.thin = true;
-	clone.read_only = clone.padded = clone.external = false;
+	clone.read_only = clone.external = false;
+	clone.pads = clone.pad = 0;
 	clone.parent = v;
 	clone.label = ++r->next_label;
 	xattr = label_of(&clone.label);
@@ -441,6 +447,17 @@ void run_rename(struct run *r, int v)
 
 	st->volume[v].label = ++r->next_label;
 	xattr = label_of(&st->volume[v].label);
+	kit_must(blob_xattr_set(r->open[v], &xattr, 1, &err), &err);
+	end(r, st);
+}
+
+void run_pad(struct run *r, int v, uint16_t bytes)
+{
+	struct blob_xattr xattr = pad_of(PAD_NAME, bytes);
+	struct state *st = begin(r, "set xattr");
+	struct error err = ERROR_INIT;
+
+	st->volume[v].pad = bytes;
 	kit_must(blob_xattr_set(r->open[v], &xattr, 1, &err), &err);
 	end(r, st);
 }

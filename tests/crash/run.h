@@ -60,6 +60,11 @@ uint32_t data_value(const uint8_t *buffer, uint64_t block);
 /* --- changes of metadata; volumes are numbers ---------------------------------------------------
  */
 
+#define PAD_NAME   "pad"
+#define PAD_NAME_1 "pad1"
+#define PAD_NAME_2 "pad2"
+#define PAD_BYTES  3900u
+
 #define CREATE_THIN	(1u << 0)
 #define CREATE_PADDED	(1u << 1) /* so many xattrs that it takes several metadata pages */
 #define CREATE_EXTERNAL (1u << 2) /* stands on the external snapshot */
@@ -75,6 +80,9 @@ void run_decouple(struct run *r, int v);
 void run_set_parent(struct run *r, int v, int parent);
 void run_set_external(struct run *r, int v);
 void run_rename(struct run *r, int v);
+/** run_pad() - set an xattr of so many bytes, at most PAD_BYTES, in front of what the root page
+ * says */
+void run_pad(struct run *r, int v, uint16_t bytes);
 void run_read_only(struct run *r, int v);
 void run_grow(struct run *r);
 void run_set_super(struct run *r, int v);

@@ -454,6 +454,20 @@ static void rename_it(struct run *r)
 	run_rename(r, b);
 }
 
+/* What the root page says moves from sector to sector: no tear of it is one state or the other. */
+static void xattrs(struct run *r)
+{
+	int a = run_create(r, 4, 0, BLOB_CLEAR_DEFAULT);
+
+	bystander(r);
+	run_put(r, a, 0, 4 * B);
+	run_pad(r, a, 900);
+	ready(r);
+	run_pad(r, a, 1500);
+	run_pad(r, a, 600);
+	run_pad(r, a, 2600);
+}
+
 static void grow(struct run *r)
 {
 	int a = bystander(r);
@@ -721,6 +735,7 @@ const struct scenario scenarios[] = {
 	{ "external", "volumes that stand on an external snapshot", external, 1 },
 	{ "runs", "volumes with runs instead of extent pages", runs, 1 },
 	{ "rename", "change an xattr, on one page and on three", rename_it, 1 },
+	{ "xattrs", "xattrs that move what the root page says", xattrs, 1 },
 	{ "grow", "grow the store", grow, 1 },
 	{ "grow-at-load", "grow the store while it is loaded", grow_at_load, 1 },
 	{ "set-super", "change the root blob of the store", set_super, 1 },

@@ -194,18 +194,19 @@ static const char *value_name(uint32_t value, char *text, size_t size)
 	return value == 0 ? "zeroes" : text;
 }
 
+static bool pad_is_right(const struct found *f, const char *name, uint16_t bytes)
+{
+	uint16_t len = 0;
+	bool has = blob_xattr_get(f->blob, name, &len) != NULL;
+
+	return has == (bytes > 0) && len == bytes;
+}
+
 static bool pads_are_right(const struct found *f, const struct volume *vol)
 {
-	static const char *const names[] = { "pad1", "pad2" };
-	uint16_t len;
-
-	for (unsigned int i = 0; i < 2; i++) {
-		bool has = blob_xattr_get(f->blob, names[i], &len) != NULL;
-
-		if (has != vol->padded || (has && len != 3900))
-			return false;
-	}
-	return true;
+	return pad_is_right(f, PAD_NAME, vol->pad) &&
+	       pad_is_right(f, PAD_NAME_1, vol->pads > 0 ? PAD_BYTES : 0) &&
+	       pad_is_right(f, PAD_NAME_2, vol->pads > 1 ? PAD_BYTES : 0);
 }
 
 static bool is_as_told(struct verify *v, const struct found *f, const struct volume *vol,
