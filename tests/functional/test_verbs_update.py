@@ -125,3 +125,119 @@ def test_which_of_several(installed):
     installed("install", "b", "--memory", "4M")
     failure = installed.refused("update")
     assert failure.code == 2 and "a, b" in failure.message
+
+
+def stand_in(cli, name, version, program):
+    """A kit that calls itself `version`; the engine does its work."""
+    folder = cli.dir / name
+    folder.mkdir()
+    kit = folder / "spdk_tgt"
+    kit.write_text(f"""#!/bin/sh
+case $1 in
+--version) echo "{version}" ;;
+--help) echo --no-huge --no-pci ;;
+*) exec {program("cyborg-spdk-tgt")} "$@" ;;
+esac
+""")
+    kit.chmod(0o755)
+    return kit
+
+
+def test_pre_releases_are_taken_only_when_named(node, program):
+    """The newest stable one of the kind that runs, and nothing older than that."""
+    old = stand_in(node, "old", "SPDK v24.01 git sha1 0123456789", program)
+    stable = stand_in(node, "stable", "SPDK v24.09.1 git sha1 0123456789", program)
+    pre = stand_in(node, "pre", "SPDK v98.01-pre git sha1 0123456789", program)
+    stand_in(node, "rc", "SPDK v98.05-rc1", program)
+    node.env["PATH"] = os.pathsep.join(
+        [*(str(node.dir / name) for name in ("old", "pre", "rc")), os.environ["PATH"]])
+    node("install", "a", "--backing", node.dir / "backing", "--size", "16M", "--target", old,
+         "--no-huge")
+    node("attach", "vm1", "--host", HOST)
+    answer = node("update", "a")
+    newest = answer["accelerator"]["version"]
+    assert "98." not in newest and "cyborg" not in newest
+    node.env["PATH"] = str(node.dir / "stable") + os.pathsep + node.env["PATH"]
+    assert node("update", "a")["accelerator"]["version"] >= "SPDK v24.09.1"
+    assert "--no-huge" in open(f"/proc/{node.pids()[1]}/cmdline").read()
+    assert node("update", "a", "--target", pre)["accelerator"]["version"].startswith("SPDK v98.01")
+    failure = node.refused("update", "a")
+    assert failure.code == 4 and "is older than what runs (SPDK v98.01-pre" in failure.message
+    node("update", "a", "--target", stable)
+    assert node.status()["health"] == "ok"
+
+
+def test_no_stable_kit_names_those_passed_over(node, program):
+    pre = stand_in(node, "pre", "SPDK v98.01-pre", program)
+    node.env["PATH"] = str(node.dir / "pre") + os.pathsep + os.environ["PATH"]
+    node("install", "a", "--memory", "4M", "--target", pre, "--no-huge")
+    stable = [k for k in node("discover")["kits"]
+              if k["kind"] == "spdk" and "-pre" not in k["version"]]
+    if stable:
+        pytest.skip(f"{stable[0]['path']} is installed")
+    failure = node.refused("update", "a", "--lose-volatile")
+    assert failure.code == 4 and f"{pre} (SPDK v98.01-pre)" in failure.message
+
+
+def test_lacking_methods_are_named_before_anything(attached, program):
+    kit = script_kit(attached, f"exec {program('cyborg-spdk-tgt')} \"$@\" --rpcs-allowed "
+                               "rpc_get_methods,spdk_get_version,framework_wait_init\n")
+    pids = attached.pids()
+    check_rolled_back(attached, kit, "bdev_uring_create, bdev_get_bdevs, nvmf_get_subsystems")
+    assert attached.pids() == pids and "pre-flight" in attached.refused(
+        "update", "a", "--target", kit).message
+
+
+def test_methods_of_the_saved_configuration_are_needed(attached, program):
+    """What somebody made by RPC beside the verbs is not lost silently."""
+    with RpcClient(attached.socket()) as rpc:
+        rpc.call("bdev_null_create", name="n", num_blocks=100, block_size=512)
+        names = [m for m in rpc.call("rpc_get_methods") if m != "bdev_null_create"]
+    kit = script_kit(attached, f"exec {program('cyborg-spdk-tgt')} \"$@\" --rpcs-allowed "
+                               f"{','.join(names)}\n")
+    check_rolled_back(attached, kit, "it has no bdev_null_create")
+
+
+def test_kit_without_the_configuration_gets_all_by_rpc(attached, program):
+    kit = script_kit(attached, f"[ \"$3\" = -c ] && set -- \"$1\" \"$2\"\n"
+                               f"exec {program('cyborg-spdk-tgt')} \"$@\"\n")
+    before = shown(attached)
+    attached("update", "a", "--target", kit)
+    assert shown(attached) == before
+
+
+def test_aio_stands_for_uring(attached, program):
+    """A kit without bdev_uring_create serves the same file by bdev_aio_create, and back."""
+    with RpcClient(attached.socket()) as rpc:
+        names = [m for m in rpc.call("rpc_get_methods") if not m.startswith("bdev_uring")]
+        before = rpc.call("bdev_get_bdevs")[0]
+    old = attached.status()["accelerators"][0]["target"]
+    kit = script_kit(attached, f"exec {program('cyborg-spdk-tgt')} \"$@\" --rpcs-allowed "
+                               f"{','.join(names)}\n")
+    for target, product in (kit, "AIO disk"), (old, "AIO disk"):
+        attached("update", "a", "--target", target)
+        with RpcClient(attached.socket()) as rpc:
+            bdev = rpc.call("bdev_get_bdevs")[0]
+        assert bdev["product_name"] == product
+        for name in ("uuid", "block_size", "num_blocks"):
+            assert bdev[name] == before[name]
+
+
+def test_arguments_belong_to_a_kind(node, program):
+    node("install", "a", "--backing", node.dir / "backing", "--size", "16M",
+         "--target-argument=--drain-timeout", "--target-argument=7")
+
+    def command():
+        return open(f"/proc/{node.pids()[1]}/cmdline").read().split("\0")
+    node("update", "a")
+    assert "--drain-timeout" in command()
+    node("update", "a", "--target", stand_in(node, "other", "SPDK v24.09", program), "--no-huge")
+    assert "--drain-timeout" not in command()
+    node("update", "a", "--target", program("cyborg-spdk-tgt"),
+         "--target-argument=--drain-timeout", "--target-argument=9")
+    assert command()[command().index("--drain-timeout") + 1] == "9"
+
+
+def test_hugepages_are_refused_for_the_engine(installed):
+    failure = installed.refused("update", "a", "--hugepages", "1G")
+    assert failure.code == 2 and "needs none" in failure.message
