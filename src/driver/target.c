@@ -18,6 +18,8 @@
 #include "base/clock.h"
 #include "driver/env.h"
 
+#define RESTARTS_MAX 3
+
 static int join(char *out, const char *dir, const char *name, struct error *err)
 {
 	if (snprintf(out, PATH_MAX, "%s/%s", dir, name) < PATH_MAX)
@@ -148,23 +150,73 @@ int target_connect(struct driver *d, const struct accelerator *a, struct client 
 	return rc;
 }
 
+static uint64_t restarts(const struct driver *d, const char *id)
+{
+	json_t *history = target_history(d, id);
+	json_int_t n = json_integer_value(json_object_get(history, "restarts"));
+
+	json_decref(history);
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* The last line of the log that tells of an error; "" when there is none near its end. */
+static void last_error(const char *log, char *out, size_t size)
+{
+	char tail[4096 + 1], *line, *save;
+	FILE *f = fopen(log, "re");
+	size_t n;
+
+	out[0] = '\0';
+	if (!f)
+		return;
+	if (fseek(f, -(long)(sizeof(tail) - 1), SEEK_END) < 0)
+		rewind(f);
+	n = fread(tail, 1, sizeof(tail) - 1, f);
+	fclose(f);
+	tail[n] = '\0';
+	for (line = strtok_r(tail, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		const char *mark = strstr(line, "*ERROR*: ");
+
+		if (mark)
+			snprintf(out, size, "%s", mark + strlen("*ERROR*: "));
+	}
+}
+
+static int tell_log(const struct driver *d, const char *id, int rc, struct error *err)
+{
+	struct target_paths p;
+	char said[256];
+
+	if (!err || (rc != -EHOSTDOWN && rc != -ECONNRESET) || target_paths(d, id, &p, NULL) < 0)
+		return rc;
+	last_error(p.log, said, sizeof(said));
+	if (said[0]) {
+		size_t at = strlen(err->text);
+
+		snprintf(err->text + at, sizeof(err->text) - at, "; its log (%s) says: %s", p.log,
+			 said);
+	}
+	return rc;
+}
+
 /*
  * A supervisor that lives may be in a pause between two starts, and what closes the connection may
- * be the target before, on its way out: wait for that.
+ * be the target before, on its way out: wait for that, unless it dies again and again.
  */
 static int connect_patiently(struct driver *d, const struct accelerator *a, struct client **out,
 			     struct error *err)
 {
-	uint64_t start = clock_ns();
+	uint64_t start = clock_ns(), before = restarts(d, a->id);
 	int rc = target_connect(d, a, out, err);
 
-	while ((rc == -EHOSTDOWN && clock_ns() - start < 10 * NS_PER_SEC) ||
-	       (rc == -ECONNRESET && clock_ns() - start < 2 * NS_PER_SEC)) {
+	while (((rc == -EHOSTDOWN && clock_ns() - start < 10 * NS_PER_SEC) ||
+		(rc == -ECONNRESET && clock_ns() - start < 2 * NS_PER_SEC)) &&
+	       restarts(d, a->id) < before + RESTARTS_MAX) {
 		rc = loop_sleep(d->loop, 20 * NS_PER_MSEC);
 		if (rc == 0)
 			rc = target_connect(d, a, out, err);
 	}
-	return rc;
+	return rc < 0 ? tell_log(d, a->id, rc, err) : rc;
 }
 
 /* One that cannot be brought back keeps no other from it: status and its own verb tell why. */

@@ -92,6 +92,13 @@ def test_kit_that_dies_of_the_configuration_is_rolled_back(attached, program):
     check_rolled_back(attached, kit, "bad config")
 
 
+def test_last_error_of_the_log_is_told(attached, program):
+    """A kit that is up, and then fails by the configuration."""
+    kit = script_kit(attached, "[ \"$3\" = -c ] && sed -i s/bdev_uring_create/no_such_method/ $4\n"
+                               f"exec {program('cyborg-spdk-tgt')} \"$@\"\n")
+    check_rolled_back(attached, kit, "method no_such_method: Method not found")
+
+
 def test_kit_that_serves_nothing_is_rolled_back(attached):
     serve = attached.dir / "serve.py"
     serve.write_text("import socket, sys, time\n"
