@@ -48,14 +48,15 @@ static bool write_all(int fd, const char *data, size_t len)
 	return true;
 }
 
+/* The pipe first: it has a number below three where the caller has closed its standard streams. */
 static void drop_inherited(int fd)
 {
-	int null = open("/dev/null", O_RDWR);
+	int null;
 
+	dup2(fd, CHILD_FD);
+	null = open("/dev/null", O_RDWR);
 	for (int i = 0; i < CHILD_FD && null >= 0; i++)
 		dup2(null, i);
-	if (fd != CHILD_FD)
-		dup2(fd, CHILD_FD);
 	close_range(CHILD_FD + 1, ~0U, 0);
 }
 

@@ -116,6 +116,20 @@ static void test_security_child_holds_nothing_of_ours(void **state)
 	assert_int_equal(j.answer[0], 'c');
 }
 
+static void test_without_standard_streams(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		close_range(0, 2, 0);
+		_exit(run("xy", 20 * NS_PER_SEC).answer[1] == 'y' ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_what_dies_is_told),
 		cmocka_unit_test(test_many_that_block_do_not_add_up),
 		cmocka_unit_test(test_security_child_holds_nothing_of_ours),
+		cmocka_unit_test(test_without_standard_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
