@@ -117,6 +117,9 @@ static void add_start(struct nvmf_op *op)
 	}
 	rc = nvmf_socket_get(s->tgt, &op->addr, &listener->socket, &op->err);
 	if (rc) {
+		/* An address in use may be free in a moment: who tries again tells in the end. */
+		if (rc != -EADDRINUSE)
+			log_warning("nvmf: listener of %s refused: %s", s->nqn, op->err.text);
 		free(listener);
 	} else {
 		TAILQ_INSERT_HEAD(&s->listeners, listener, link);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/log.h"
 #include "rpc/retry.h"
 #include "rpc/rpc_nvmf.h"
 
@@ -233,9 +234,13 @@ static const struct rpc_param add_listener_params[] = {
 static void listener_added(void *arg, int result, const struct error *err)
 {
 	struct rpc_retry *r = arg;
+	const struct listener *p = r->params;
 
-	if (result != -EADDRINUSE || !rpc_retry_later(r))
-		rpc_nvmf_done_params(r->req, result, err);
+	if (result == -EADDRINUSE && rpc_retry_later(r))
+		return;
+	if (result == -EADDRINUSE)
+		log_warning("nvmf: listener of %s refused: %s", p->of.nqn, err->text);
+	rpc_nvmf_done_params(r->req, result, err);
 }
 
 static void listener_attempt(struct rpc_retry *r)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connect with all its checks, properties, the states of a controller."""
 
+import socket
 import uuid
 
 import nvme_tcp as nvme
@@ -140,11 +141,16 @@ def test_a_refused_connect_to_nothing_is_told(nvmf):
 
 
 def test_a_refused_listener_is_told(nvmf):
-    for address, why in (({"trsvcid": "x"}, "no TCP port"), ({"traddr": "192.0.2.1"}, "192.0.2.1")):
-        nvmf.rpc.error("nvmf_subsystem_add_listener", nqn=NQN,
-                       listen_address={**nvmf.listen_address(free_port()), **address})
-        assert f"listener of {NQN} refused" in nvmf.target.log.splitlines()[-1]
-        assert why in nvmf.target.log.splitlines()[-1]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        for address, why in (({"trsvcid": "x"}, "no TCP port"), ({"traddr": "192.0.2.1"}, "192.0.2.1"),
+                             ({"trsvcid": taken}, f":{taken}")):
+            nvmf.rpc.error("nvmf_subsystem_add_listener", nqn=NQN,
+                           listen_address={**nvmf.listen_address(free_port()), **address})
+            refusals = [line for line in nvmf.target.log.splitlines()
+                        if f"listener of {NQN} refused" in line]
+            assert why in refusals[-1]
+        assert len(refusals) == 3
 
 
 def test_hosts(target):

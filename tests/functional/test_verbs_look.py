@@ -166,7 +166,8 @@ def test_no_home(cli):
     process = subprocess.run([str(cli.program), "status"], env={}, stderr=subprocess.PIPE,
                              text=True, check=False)
     if os.geteuid() == 0:
-        assert process.returncode == 0
+        # Whatever this node has in the system's own directory.
+        assert process.returncode in (0, 8)
     else:
         assert process.returncode == 2 and "--state-dir DIR" in process.stderr
 

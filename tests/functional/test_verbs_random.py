@@ -46,9 +46,9 @@ def run(cli, seed):
         words = random_words(dice)
         fault = {"CYBORG_SPDK_FAULT": dice.choice(FAULTS)} if dice.random() < 0.1 else {}
         process = subprocess.run([str(cli.program), *words], env={**cli.env, **fault},
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.PIPE, text=True)
-        done.append((words, fault, process.returncode, process.stderr))
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+        done.append((words, fault, process.returncode, process.stdout))
     return done
 
 
