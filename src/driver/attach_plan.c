@@ -145,12 +145,19 @@ static int choose(struct driver *d, const struct wish *w, struct accelerator *ou
 		  struct error *err)
 {
 	struct accelerator *list;
-	ssize_t n = state_accelerators(d->state, &list, err), found = 0;
+	ssize_t n = state_accelerators(d->state, &list, err), found = 0, stores = 0;
 
 	for (ssize_t i = 0; i < n; i++) {
 		if (suits(d, &list[i], w) && found++ == 0)
 			*out = list[i];
 	}
+	/* A size asks for a volume rather than for a whole backing that may have it. */
+	for (ssize_t i = 0; i < n && w->size && found > 1; i++) {
+		if (has_scenario(&list[i], SCENARIO_BLOBSTORE) && stores++ == 0)
+			*out = list[i];
+	}
+	if (stores == 1)
+		found = 1;
 	free(list);
 	if (n < 0 || found == 1)
 		return n < 0 ? (int)n : 0;

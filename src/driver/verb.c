@@ -148,30 +148,49 @@ static int set_argument(struct verb_run *v, struct error *err)
 	return rc;
 }
 
+static void tell_finished(struct driver *d, const struct intent *i, const char *outcome,
+			  const char *reason)
+{
+	json_array_append_new(d->finished,
+			      json_pack("{s:s, s:s, s:s, s:s*}", "verb", i->verb, "object",
+					i->object, "outcome", outcome, "reason", reason));
+}
+
+/*
+ * What removes may fail again: its rows are still there, and status tells that it did not end, so
+ * it keeps no other verb from its work. What creates holds names that others could take.
+ */
+static int end_interrupted(struct verb_run *v, int rc, struct error *err)
+{
+	struct driver *d = v->d;
+	const char *outcome = v->verb->completes ? "done" : "undone";
+
+	if (rc < 0 && !v->verb->completes)
+		return error_prefix(err,
+				    "an interrupted %s of %s cannot be undone: ", v->intent.verb,
+				    v->intent.object);
+	tell_finished(d, &v->intent, rc < 0 ? "failed" : outcome, rc < 0 ? err->text : NULL);
+	*err = (struct error)ERROR_INIT;
+	return intent_end(d->state, &v->intent, rc < 0 ? "failed" : outcome, err);
+}
+
 static int recover_one(struct driver *d, struct intent *i, struct error *err)
 {
 	struct verb_run v = { .d = d, .intent = *i, .answer = json_object() };
-	int rc = -EPROTO;
+	int rc;
 
 	for (size_t n = 0; n < sizeof(verbs) / sizeof(verbs[0]); n++) {
 		if (!strcmp(verbs[n]->name, i->verb))
 			v.verb = verbs[n];
 	}
 	v.argument = json_loads(i->argument, 0, NULL);
-	if (v.verb && v.argument && i->step >= 0 && i->step < (int)count_steps(v.verb))
-		rc = v.verb->completes ? run_steps(&v, err) : undo_steps(&v, err);
-	else
-		error_set(err, rc, "the journal's entry cannot be read");
-	if (rc == 0) {
-		const char *outcome = v.verb->completes ? "done" : "undone";
-
-		rc = intent_end(d->state, &v.intent, outcome, err);
-		json_array_append_new(d->finished,
-				      json_pack("{s:s, s:s, s:s}", "verb", i->verb, "object",
-						i->object, "outcome", outcome));
+	if (!v.verb || !v.argument || i->step < 0 || i->step >= (int)count_steps(v.verb)) {
+		rc = error_set(err, -EPROTO,
+			       "an interrupted %s of %s cannot be read in the journal", i->verb,
+			       i->object);
 	} else {
-		error_prefix(err, "an interrupted %s of %s cannot be %s: ", i->verb, i->object,
-			     v.verb && v.verb->completes ? "completed" : "undone");
+		rc = v.verb->completes ? run_steps(&v, err) : undo_steps(&v, err);
+		rc = end_interrupted(&v, rc, err);
 	}
 	json_decref(v.argument);
 	json_decref(v.answer);

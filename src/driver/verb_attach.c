@@ -39,9 +39,13 @@ static int make_volume(struct verb_run *v, struct error *err)
 	return rc;
 }
 
-/* The plan found no volume of that name, so what is there now was made by this verb. */
+/*
+ * The plan found no volume of that name, so what is there now was made by this verb. Where no
+ * target can be had it stays, as one that detach kept: the same attach takes it again.
+ */
 static int unmake_volume(struct verb_run *v, struct error *err)
 {
+	struct error down = ERROR_INIT;
 	struct accelerator acc;
 	struct attachment a;
 	struct client *c;
@@ -51,10 +55,11 @@ static int unmake_volume(struct verb_run *v, struct error *err)
 	verb_attachment(v, &a);
 	if (!a.volume[0] || !strcmp(a.source, SOURCE_EXISTING))
 		return 0;
-	rc = target_ensure(v->d, &acc, &c, err);
-	if (rc == 0 && !strcmp(a.source, SOURCE_RBD))
+	if (target_ensure(v->d, &acc, &c, &down) < 0)
+		return 0;
+	if (!strcmp(a.source, SOURCE_RBD))
 		rc = export_remove(c, &a, err);
-	else if (rc == 0)
+	else
 		rc = volume_delete(c, &acc, a.volume, err);
 	client_destroy(c);
 	return rc;

@@ -4,11 +4,12 @@ without the kill, in the record, in the target and on the backing."""
 
 import json
 import os
+import signal
 import subprocess
 
 import pytest
 
-from conftest import RpcClient
+from conftest import RpcClient, wait_until
 from test_verbs_kill import STEPS, end_of
 
 HOST = "nqn.2016-06.io.spdk:host1"
@@ -47,6 +48,7 @@ def shape(cli):
     record = json.loads(end_of(cli))
     for a in record[0]["accelerators"]:
         a.pop("store_uuid")
+        a.pop("history", None)
         assert a["health"] == "ok" and not a["drift"]
         for attachment in a["attachments"]:
             attachment.pop("bdev")
@@ -131,6 +133,26 @@ def test_detach_killed_while_it_wipes(store, tmp_path):
     process = store.start("detach", "vm1", "--wipe", env={"CYBORG_SPDK_BIN": str(tmp_path)})
     assert process.returncode == -9
     assert store("detach", "vm1", "--wipe")["wiped"]
+    assert shape(store) == before
+
+
+def test_detach_that_cannot_end_keeps_no_other_from_its_work(store, tmp_path):
+    before = shape(store)
+    store(*attach_words("new"))
+    store.killed("detach:unexport", "detach", "vm1", "--delete")
+    supervisor, target = store.pids()
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the target to follow")
+    os.rename(store.dir / "backing", tmp_path / "backing")
+    store("install", "b", "--memory", "2M")
+    assert store("attach", "vm2", "--accelerator", "b", "--host", HOST)["attachment"]["bdev"] == "b"
+    (a, _) = store.status()["accelerators"]
+    assert "detach did not end" in " ".join(a["drift"]) or a["health"] == "down"
+    store("detach", "vm2")
+    store("uninstall", "b")
+    os.rename(tmp_path / "backing", store.dir / "backing")
+    assert store.refused("attach", "vm1", "--host", HOST, "--size", "2M").code == 3
+    assert store("detach", "vm1", "--delete")["volume"] == "deleted"
     assert shape(store) == before
 
 

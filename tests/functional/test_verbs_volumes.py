@@ -349,6 +349,12 @@ def test_attach_refusals(store, words, code, text):
     assert store.volumes() == {} and len(store.rpc("nvmf_get_subsystems")) == 1
 
 
+def test_size_asks_the_one_that_has_a_store(store):
+    store.cli("install", "b", "--memory", "4M")
+    assert store.attach("vm1", "--size", "4M")["attachment"]["accelerator"] == "a"
+    assert store.attach("vm2")["attachment"]["accelerator"] == "b"
+
+
 def test_whole_accelerator_has_no_volumes(node):
     node.cli("install", "a", "--memory", "8M")
     failure = node.refused("vm1", "--accelerator", "a", "--volume", "x")
