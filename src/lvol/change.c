@@ -60,7 +60,7 @@ static int delete_entered(struct lvol *lvol, struct error *err)
 
 int lvol_delete(struct lvol *lvol, struct error *err)
 {
-	int rc = lvol_enter(lvol, err);
+	int rc = lvol_enter_change(lvol, err);
 
 	if (rc < 0)
 		return rc;
@@ -125,7 +125,7 @@ int lvol_rename(struct lvol *lvol, const char *name, struct error *err)
 		return rc;
 	lvol->refs++;
 	fiber_lock(&store->naming);
-	rc = lvol_enter(lvol, err);
+	rc = lvol_enter_change(lvol, err);
 	if (rc == 0)
 		rc = finish(lvol, rename_entered(lvol, name, err), err);
 	fiber_unlock(&store->naming);
@@ -180,7 +180,7 @@ static int resize_entered(struct lvol *lvol, uint64_t size, struct error *err)
 
 int lvol_resize(struct lvol *lvol, uint64_t size, struct error *err)
 {
-	int rc = lvol_enter(lvol, err);
+	int rc = lvol_enter_change(lvol, err);
 
 	return rc < 0 ? rc : finish(lvol, resize_entered(lvol, size, err), err);
 }
@@ -204,7 +204,7 @@ static int read_only_entered(struct lvol *lvol, struct error *err)
 
 int lvol_set_read_only(struct lvol *lvol, struct error *err)
 {
-	int rc = lvol_enter(lvol, err);
+	int rc = lvol_enter_change(lvol, err);
 
 	return rc < 0 ? rc : finish(lvol, read_only_entered(lvol, err), err);
 }
@@ -219,7 +219,7 @@ static int stands_anew(struct lvol *lvol, int rc, struct error *err)
 
 int lvol_inflate(struct lvol *lvol, struct error *err)
 {
-	int rc = lvol_enter(lvol, err);
+	int rc = lvol_enter_change(lvol, err);
 
 	if (rc < 0)
 		return rc;
@@ -229,7 +229,7 @@ int lvol_inflate(struct lvol *lvol, struct error *err)
 
 int lvol_decouple(struct lvol *lvol, struct error *err)
 {
-	int rc = lvol_enter(lvol, err);
+	int rc = lvol_enter_change(lvol, err);
 
 	if (rc < 0)
 		return rc;
@@ -245,9 +245,9 @@ static int enter_both(struct lvol *a, struct lvol *b, struct error *err)
 
 	/* The second must still be there when the first one's turn has come. */
 	second->refs++;
-	rc = lvol_enter(first, err);
+	rc = lvol_enter_change(first, err);
 	if (rc == 0) {
-		rc = lvol_enter(second, err);
+		rc = lvol_enter_change(second, err);
 		if (rc < 0)
 			lvol_exit(first);
 	}
@@ -288,7 +288,7 @@ static int set_parent_bdev_entered(struct lvol *lvol, const char *bdev, struct e
 
 int lvol_set_parent_bdev(struct lvol *lvol, const char *bdev, struct error *err)
 {
-	int rc = lvol_enter(lvol, err);
+	int rc = lvol_enter_change(lvol, err);
 
 	return rc < 0 ? rc : finish(lvol, set_parent_bdev_entered(lvol, bdev, err), err);
 }

@@ -87,7 +87,7 @@ static int create(struct lvol_store *store, const struct lvol_options *o, struct
 int lvol_create(struct lvol_store *store, const struct lvol_options *opts, struct lvol **lvol,
 		struct error *err)
 {
-	int rc = lvol_store_enter(store, err);
+	int rc = lvol_store_enter_change(store, err);
 
 	if (rc < 0)
 		return rc;
@@ -108,7 +108,7 @@ static int derive(struct lvol *from, const char *name, derive_fn *fn, bool keep,
 {
 	struct lvol_xattrs x;
 	uint64_t id = 0;
-	int rc = lvol_enter(from, err);
+	int rc = lvol_enter_change(from, err);
 
 	if (rc < 0)
 		return rc;
@@ -162,7 +162,7 @@ int lvol_clone_bdev(struct lvol_store *store, const char *bdev, const char *name
 		    struct lvol **clone, struct error *err)
 {
 	struct lvol_esnap_hold hold;
-	int rc = lvol_store_enter(store, err);
+	int rc = lvol_store_enter_change(store, err);
 
 	if (rc < 0)
 		return rc;

@@ -77,8 +77,7 @@ static bool may_have_store(const struct bdev *bdev)
 {
 	uint32_t block = bdev_block_size(bdev);
 
-	return !bdev->read_only && BLOB_PAGE_BYTES % block == 0 &&
-	       bdev_num_blocks(bdev) >= BLOB_PAGE_BYTES / block;
+	return BLOB_PAGE_BYTES % block == 0 && bdev_num_blocks(bdev) >= BLOB_PAGE_BYTES / block;
 }
 
 static bool has_store(struct bdev_desc *desc)

@@ -103,6 +103,10 @@ void lvol_store_drop(struct lvol_store *store);
 void lvol_store_free(struct lvol_store *store);
 /** lvol_store_enter() - 0, or -ENODEV when it leaves; lvol_store_exit() lets it leave */
 int lvol_store_enter(struct lvol_store *store, struct error *err);
+/** lvol_store_enter_change() - the same, to change something on the device; -EROFS */
+int lvol_store_enter_change(struct lvol_store *store, struct error *err);
+/** lvol_store_check_change() - -EROFS: the base bdev is read-only */
+int lvol_store_check_change(const struct lvol_store *store, struct error *err);
 void lvol_store_exit(struct lvol_store *store);
 /** lvol_store_leave() - Fiber. Nobody is let in any more; wait for those that are in; -EBUSY */
 int lvol_store_leave(struct lvol_store *store, struct error *err);
@@ -157,6 +161,8 @@ void lvol_mark(struct lvol *lvol, bool ready, bool shown);
 struct lvol *lvol_by_id(const struct lvol_store *store, uint64_t id);
 /** lvol_enter() - Fiber. Its turn: @lvol is held and not gone; -ENODEV */
 int lvol_enter(struct lvol *lvol, struct error *err);
+/** lvol_enter_change() - the same, to change something on the device; -EROFS */
+int lvol_enter_change(struct lvol *lvol, struct error *err);
 void lvol_exit(struct lvol *lvol);
 /** lvol_unref() - give back a reference taken by refs++, which keeps only the memory */
 void lvol_unref(struct lvol *lvol);

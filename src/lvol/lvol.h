@@ -2,9 +2,11 @@
 /*
  * Logical volumes: a store of named volumes on a Blobstore, each shown as a bdev, as SPDK has them.
  *
- * Stores are found and loaded when their bdev appears, and unloaded cleanly when it goes. A volume
- * has its bdev as long as all that it stands on is there; one whose external snapshot is missing is
- * degraded: it is listed, and can be deleted.
+ * Stores are found and loaded when their bdev appears, and unloaded cleanly when it goes. One on a
+ * read-only bdev is loaded as it is, with what a recovery finds kept in memory: its volumes can be
+ * read, and whatever would change it is refused (-EROFS). A volume has its bdev as long as all that
+ * it stands on is there; one whose external snapshot is missing is degraded: it is listed, and can
+ * be deleted.
  *
  * Threading: reactor 0. Functions marked "Fiber" run inside a fiber and wait until the work is
  * done. Between finding a store or volume and handing it to one of these functions nothing waits;
@@ -51,7 +53,8 @@ struct lvol_store_options {
 /**
  * lvol_store_check() - what can be said against a new store before anything is touched
  *
- * Return: 0; -EINVAL name or sizes, -EEXIST the name, -ENODEV no such bdev, -EPERM it is claimed.
+ * Return: 0; -EINVAL name or sizes, -EEXIST the name, -ENODEV no such bdev, -EPERM it is claimed,
+ * -EROFS it is read-only.
  */
 int lvol_store_check(const char *base, const struct lvol_store_options *opts, struct error *err);
 /** lvol_store_create() - Fiber. A new store on the bdev @base; refuses as lvol_store_check() does

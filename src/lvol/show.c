@@ -79,7 +79,7 @@ static void fill(struct lvol *lvol, const struct blob_info *blob)
 		.alignment = 1,
 		.boundary = store.cluster_size / store.io_unit_size,
 		.write_cache = bdev_has_write_cache(base),
-		.read_only = blob->read_only,
+		.read_only = blob->read_only || base->read_only,
 		.channel_bytes = sizeof(struct channel),
 		.module = &lvol_module,
 		.ops = &ops,

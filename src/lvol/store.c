@@ -158,7 +158,21 @@ void lvol_store_blob_options(struct lvol_store *store, struct blob_store_options
 {
 	blob_store_options_init(opts);
 	memcpy(opts->bstype, LVOL_STORE_BSTYPE, sizeof(LVOL_STORE_BSTYPE));
+	opts->read_only = bdev_of(store->base)->read_only;
 	opts->esnap = lvol_esnap_ops(store);
+}
+
+int lvol_store_check_change(const struct lvol_store *store, struct error *err)
+{
+	const struct bdev *base = bdev_of(store->base);
+
+	if (!base->read_only)
+		return 0;
+	return error_set(
+		err, -EROFS,
+		"lvol store \"%s\" is on bdev \"%s\", which is read-only: nothing in it can "
+		"be changed",
+		lvol_store_name(store), bdev_name(base));
 }
 
 /* --- at work ---------------------------------------------------------------------------------- */
@@ -170,6 +184,13 @@ int lvol_store_enter(struct lvol_store *store, struct error *err)
 				 store->name->text);
 	store->users++;
 	return 0;
+}
+
+int lvol_store_enter_change(struct lvol_store *store, struct error *err)
+{
+	int rc = lvol_store_check_change(store, err);
+
+	return rc < 0 ? rc : lvol_store_enter(store, err);
 }
 
 void lvol_store_exit(struct lvol_store *store)

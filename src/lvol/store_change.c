@@ -62,6 +62,10 @@ int lvol_store_check(const char *base, const struct lvol_store_options *opts, st
 	if (bdev == NULL)
 		return error_set(err, -ENODEV, "there is no bdev with name, alias or UUID \"%s\"",
 				 base);
+	if (bdev->read_only)
+		return error_set(err, -EROFS,
+				 "bdev \"%s\" is read-only: no lvol store can be made on it",
+				 bdev_name(bdev));
 	rc = check_sizes(bdev, opts, err);
 	if (rc == 0)
 		rc = check_claim(base, err);
@@ -201,8 +205,10 @@ static void delete_volumes(struct lvol_store *store)
 int lvol_store_delete(struct lvol_store *store, struct error *err)
 {
 	struct blob_store *blobs = store->blobs;
-	int rc = lvol_store_leave(store, err);
+	int rc = lvol_store_check_change(store, err);
 
+	if (rc == 0)
+		rc = lvol_store_leave(store, err);
 	if (rc < 0)
 		return rc;
 	lvol_hide_all(store);
@@ -266,7 +272,7 @@ int lvol_store_rename(struct lvol_store *store, const char *name, struct error *
 	int rc = lvol_name_check_text("store", name, err);
 
 	if (rc == 0)
-		rc = lvol_store_enter(store, err);
+		rc = lvol_store_enter_change(store, err);
 	if (rc < 0)
 		return rc;
 	fiber_lock(&store->naming);
@@ -280,7 +286,7 @@ int lvol_store_rename(struct lvol_store *store, const char *name, struct error *
 
 int lvol_store_grow(struct lvol_store *store, struct error *err)
 {
-	int rc = lvol_store_enter(store, err);
+	int rc = lvol_store_enter_change(store, err);
 
 	if (rc < 0)
 		return rc;

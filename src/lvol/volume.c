@@ -230,6 +230,13 @@ int lvol_enter(struct lvol *lvol, struct error *err)
 	return error_set(err, -ENODEV, "the volume was deleted meanwhile");
 }
 
+int lvol_enter_change(struct lvol *lvol, struct error *err)
+{
+	int rc = lvol_store_check_change(lvol->store, err);
+
+	return rc < 0 ? rc : lvol_enter(lvol, err);
+}
+
 void lvol_exit(struct lvol *lvol)
 {
 	struct lvol_store *store = lvol->store;
