@@ -16,6 +16,21 @@
 #include "driver/dialect.h"
 #include "driver/driver.h"
 
+/* At once: jansson would write each token by a system call of its own. */
+static int write_text(int fd, const json_t *config)
+{
+	char *text = json_dumps(config, JSON_INDENT(2));
+	size_t len = text ? strlen(text) : 0, at = 0;
+	ssize_t n = text ? 0 : -1;
+
+	while (n >= 0 && at < len) {
+		n = write(fd, text + at, len - at);
+		at += n > 0 ? (size_t)n : 0;
+	}
+	free(text);
+	return n < 0 ? -EIO : 0;
+}
+
 /* Whole or not at all, also over a power cut: new file, its bytes, its name, the folder's entry. */
 int config_write(const char *path, json_t *config, struct error *err)
 {
@@ -28,7 +43,7 @@ int config_write(const char *path, json_t *config, struct error *err)
 	if (fd < 0)
 		return error_set(err, -errno, "configuration %s: %s", tmp,
 				 error_errno_text(-errno));
-	if (json_dumpfd(config, fd, JSON_INDENT(2)) < 0 || fsync(fd) < 0)
+	if (write_text(fd, config) < 0 || fsync(fd) < 0)
 		rc = -EIO;
 	if (close(fd) < 0 || (rc == 0 && rename(tmp, path) < 0))
 		rc = -EIO;
