@@ -55,8 +55,10 @@ class SPDKDriver(GenericDriver):
 
     VENDOR = devices.VENDOR
 
-    def __init__(self):
+    def __init__(self, use_helper=True):
+        """use_helper: False in a process of the state directory's own user"""
         self._memory = None
+        self._use_helper = use_helper
 
     @property
     def _conf(self):
@@ -69,7 +71,7 @@ class SPDKDriver(GenericDriver):
     def _call(self, verb, request, timeout):
         options = self._conf.spdk
         return child.call(verb, request, options.state_dir, options.library, timeout,
-                          options.helper)
+                          options.helper if self._use_helper else None)
 
     def _remembered(self):
         if self._memory is None:

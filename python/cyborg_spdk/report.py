@@ -51,7 +51,7 @@ class Reporter:
 
         from cyborg_spdk.driver import SPDKDriver
         others = [name for name in self._conf.agent.enabled_drivers if name != "spdk_driver"]
-        self._own = SPDKDriver()
+        self._own = SPDKDriver(use_helper=False)
         return [driver.DriverManager("cyborg.accelerator.driver", name, invoke_on_load=True).driver
                 for name in others]
 

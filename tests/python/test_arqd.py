@@ -107,7 +107,7 @@ def test_conductor_knows_at_once(cloud, node, bound, service):
         row = cloud.devices(cloud.host)["a"]
         return [a["instance"] for a in json.loads(row["vendor_board_info"])["attachments"]]
 
-    one = service()
+    one = service(helper="false")
     everything = cloud.everything()
     assert one.look()
     wait_until(known, "the conductor's row")
