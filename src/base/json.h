@@ -128,6 +128,18 @@ const char *json_kind_name(enum json_kind kind);
  */
 json_t *json_to_jansson(const struct json_value *v);
 
+#define JSON_WRITE_ASCII  1u /* all but printable ASCII escaped, DEL too */
+#define JSON_WRITE_INDENT 2u /* a line each, by two spaces; else compact */
+
+/**
+ * json_write() - the text of @v as json_dumps() would write it, several times faster
+ * @flags: JSON_WRITE_*
+ * @len: set to its length; NULL when it does not matter
+ *
+ * Return: NUL-terminated, given back by free(3); NULL when memory is short, or @v is NULL.
+ */
+char *json_write(const json_t *v, unsigned int flags, size_t *len);
+
 /**
  * json_print() - a value as compact ASCII JSON text into @buf, NUL-terminated, as snprintf()
  * counts; for error messages, where it is cut

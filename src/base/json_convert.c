@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/json_internal.h"
 
 static bool is_integer(const char *text)
 {
@@ -117,31 +118,33 @@ static uint32_t take_code_point(const unsigned char **at)
 	return code;
 }
 
-static void emit_code_point(struct sink *s, uint32_t code)
+size_t json_escape(const unsigned char **at, char out[static JSON_ESCAPE_ROOM])
 {
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-	const char *found = code < 0x80 ? strchr(from, (int)code) : NULL;
-	char text[16];
+	uint32_t code = take_code_point(at);
+	const char *found = code && code < 0x80 ? strchr(from, (int)code) : NULL;
 
 	if (found)
-		snprintf(text, sizeof(text), "\\%c", to[found - from]);
-	else if (code >= 0x20 && code < 0x7f)
-		snprintf(text, sizeof(text), "%c", (int)code);
-	else if (code < 0x10000)
-		snprintf(text, sizeof(text), "\\u%04" PRIX32, code);
-	else
-		snprintf(text, sizeof(text), "\\u%04" PRIX32 "\\u%04" PRIX32,
-			 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
-	emit(s, text);
+		return (size_t)snprintf(out, JSON_ESCAPE_ROOM, "\\%c", to[found - from]);
+	if (code >= 0x20 && code < 0x7f)
+		return (size_t)snprintf(out, JSON_ESCAPE_ROOM, "%c", (int)code);
+	if (code < 0x10000)
+		return (size_t)snprintf(out, JSON_ESCAPE_ROOM, "\\u%04" PRIX32, code);
+	return (size_t)snprintf(out, JSON_ESCAPE_ROOM, "\\u%04" PRIX32 "\\u%04" PRIX32,
+				0xd800 + ((code - 0x10000) >> 10),
+				0xdc00 + ((code - 0x10000) & 0x3ff));
 }
 
 static void emit_string(struct sink *s, const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
+	char one[JSON_ESCAPE_ROOM];
 
 	emit(s, "\"");
-	while (*at != '\0')
-		emit_code_point(s, take_code_point(&at));
+	while (*at != '\0') {
+		json_escape(&at, one);
+		emit(s, one);
+	}
 	emit(s, "\"");
 }
 

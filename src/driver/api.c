@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/version.h"
 #include "driver/verb.h"
 
@@ -90,7 +91,7 @@ static int call(struct cyborg_spdk *h, look_fn look, const struct verb *verb, co
 		rc = look ? look(h->driver, request, &result, &h->err)
 			  : verb_call(h->driver, verb, request, &result, &h->err);
 	if (rc == 0) {
-		*answer = json_dumps(result, JSON_INDENT(2));
+		*answer = json_write(result, JSON_WRITE_INDENT, NULL);
 		rc = *answer ? 0 : error_set(&h->err, -ENOMEM, "out of memory");
 	}
 	if (rc < 0 && !h->err.text[0])

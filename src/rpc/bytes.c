@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 #define BYTES_KEPT (16u * 1024)
 
 static bool grow(struct rpc_bytes *b, size_t len)
@@ -46,27 +48,16 @@ void rpc_bytes_text(struct rpc_bytes *b, const char *text)
 	rpc_bytes_add(b, text, strlen(text));
 }
 
-/* jansson leaves DEL as it is; it comes in strings only. */
-static int dump(const char *buffer, size_t size, void *data)
-{
-	const char *del;
-
-	while ((del = memchr(buffer, 0x7f, size)) != NULL) {
-		size_t len = (size_t)(del - buffer);
-
-		rpc_bytes_add(data, buffer, len);
-		rpc_bytes_text(data, "\\u007F");
-		buffer = del + 1;
-		size -= len + 1;
-	}
-	rpc_bytes_add(data, buffer, size);
-	return 0;
-}
-
 void rpc_bytes_json(struct rpc_bytes *b, const json_t *value)
 {
-	if (json_dump_callback(value, dump, b, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY))
+	size_t len;
+	char *text = json_write(value, JSON_WRITE_ASCII, &len);
+
+	if (text)
+		rpc_bytes_add(b, text, len);
+	else
 		b->failed = true;
+	free(text);
 }
 
 void rpc_bytes_clear(struct rpc_bytes *b)
