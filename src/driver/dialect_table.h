@@ -7,6 +7,8 @@
 #ifndef DRIVER_DIALECT_TABLE_H
 #define DRIVER_DIALECT_TABLE_H
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 #include "base/error.h"
