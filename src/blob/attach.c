@@ -393,6 +393,7 @@ static int begin_blob(struct attach *a, struct blob_scan_root *root)
 	root->blob = blob_new(a->store, root->page);
 	if (root->blob == NULL)
 		return -ENOMEM;
+	root->blob->long_root = root->is_long;
 	if (root->code < 0)
 		blob_damage_set(root->blob, root->code, "root page %" PRIu32 ": %s", root->page,
 				root->text != NULL ? root->text : "unreadable");

@@ -15,6 +15,7 @@
 #define BLOB_VERSION	     3u
 #define BLOB_VERSION_MIN     1u
 #define BLOB_PAGE_BYTES	     4096u /* structure of a page; a slot may be larger */
+#define BLOB_SECTOR_BYTES    512u  /* what a device that tears pages writes whole */
 #define BLOB_PAGE_BYTES_MAX  65536u
 #define BLOB_ID_BASE	     (UINT64_C(1) << 32) /* a blob's id is this plus its root page's index */
 #define BLOB_ID_NONE	     UINT64_MAX

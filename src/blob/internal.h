@@ -92,7 +92,8 @@ struct blob {
 	bool table;
 	bool hidden;
 	bool cut;
-	bool working; /* a worker has its @writes, or is about to */
+	bool long_root; /* its root page on the device says something behind the first sector */
+	bool working;	/* a worker has its @writes, or is about to */
 	uint32_t refs;
 	struct blob_store *store;
 	uint64_t id;
@@ -185,6 +186,7 @@ struct blob_retired {
  * @pages, @clusters: in use, damaged blobs' included
  * @zeroed: clusters known to read as zeroes (only what this process did counts)
  * @index: blobs by root page, in leaves
+ * @tears: the device may write a metadata page in part
  * @dirty: the super block on the device says so
  * @suspect: a metadata write failed half-way: memory may not be what is on the device, so it is
  *           never called clean
@@ -216,6 +218,7 @@ struct blob_store {
 	uint64_t blob_count, damaged;
 	bool cache;
 	bool unmap_zeroes;
+	bool tears;
 	bool dirty;
 	bool suspect;
 	char *unknown;
@@ -355,14 +358,21 @@ int super_write(struct blob_store *store, struct error *err);
  * struct blob_scan_root - a root page, or one that should be there
  * @next: the page that continues it
  * @code, @text: not 0: why it cannot be read
+ * @torn: its checksum is wrong
  */
 struct blob_scan_root {
 	uint32_t page;
 	uint32_t next;
+	bool torn, is_long;
 	int code;
 	char *text;
 	struct blob *blob;
 	struct blob_content content;
+};
+
+/** struct blob_scan_spare - page @page is a copy of root page @root */
+struct blob_scan_spare {
+	uint32_t root, page;
 };
 
 /** struct blob_scan_leaf - an extent page: @leaf is NULL when it was taken or none was found */
@@ -371,12 +381,17 @@ struct blob_scan_leaf {
 	struct blob_leaf *leaf;
 };
 
-/** struct blob_scan - @roots by rising page; @leaves by page, in pieces */
+/**
+ * struct blob_scan - @roots by rising page; @leaves by page, in pieces
+ * @spares: by rising root; of a store to be recovered
+ */
 struct blob_scan {
 	struct blob_scan_root *roots;
 	uint32_t root_count, root_room;
 	struct blob_scan_leaf **leaves;
 	uint32_t leaf_pieces;
+	struct blob_scan_spare *spares;
+	uint32_t spare_count, spare_room;
 };
 
 /** blob_scan_run() - read the pages of @only, or all (NULL) */
@@ -385,11 +400,21 @@ int blob_scan_run(struct blob_store *store, const struct bit_array *only, struct
 void blob_scan_free(struct blob_scan *scan);
 /** blob_scan_add_root() - -ENOMEM */
 int blob_scan_add_root(struct blob_scan *scan, const struct blob_scan_root *root);
+/** blob_scan_root_parse() - what @page, whose checksum is right, says; -ENOMEM */
+int blob_scan_root_parse(struct blob_scan_root *root, const void *page,
+			 const struct blob_geometry *geo);
 /** blob_scan_take() - the extent page @page, handed over once; false: not found, or taken */
 bool blob_scan_take(struct blob_scan *scan, uint32_t page, struct blob_scan_leaf *leaf);
 /** blob_scan_leaf_make() - from an extent page that was parsed; -ENOMEM */
 int blob_scan_leaf_make(const struct blob_extents *extents, uint32_t page,
 			struct blob_scan_leaf *leaf);
+
+/* spare.c: Fiber. Copies of root pages */
+/** blob_spares_mend() - torn roots that have a copy become that */
+int blob_spares_mend(struct blob_store *store, struct blob_scan *scan, struct error *err);
+/** blob_spares_erase() - at the end of a load: those that are nobody's pages */
+void blob_spares_erase(struct blob_store *store, const struct blob_scan_spare *spares,
+		       uint32_t count);
 
 /* attach.c: Fiber. From what was scanned to blobs with maps */
 int blob_attach_all(struct blob_store *store, struct blob_scan *scan, struct error *err);
@@ -427,8 +452,8 @@ void blob_state_end(struct blob_state *st);
  * blob_sync() - make @st what the device says about @b, and take flags and xattrs over (not the
  * map: that is the caller's to publish)
  *
- * Order: continuation pages => root page => old continuation pages are zeroed. The root page is the
- * commit. On error the blob is in memory what it was.
+ * Order: continuation pages, a copy of a long root => root page => old continuation pages and the
+ * copy are zeroed. The root page is the commit. On error the blob is in memory what it was.
  */
 int blob_sync(struct blob *b, struct blob_state *st, struct error *err);
 /** blob_state_adopt() - flags and xattrs of @st in memory only */

@@ -238,6 +238,8 @@ static int scan(struct blob_store *store, struct blob_scan *found, struct error 
 			   bdev_name(store->bdev));
 		store->was_recovered = true;
 		rc = blob_scan_run(store, NULL, found, err);
+		if (rc == 0)
+			rc = blob_spares_mend(store, found, err);
 	}
 	bit_array_destroy(ids);
 	return rc;
@@ -270,20 +272,26 @@ static int load_blobs(struct blob_store *store, struct error *err)
 {
 	struct blob_scan found = { 0 };
 	int rc = scan(store, &found, err);
+	struct blob_scan_spare *spares = found.spares;
+	uint32_t spare_count = found.spare_count;
 
 	if (rc == 0)
 		rc = blob_attach_all(store, &found, err);
+	found.spares = NULL;
 	blob_scan_free(&found);
 	if (rc == 0)
 		rc = note_unknown(store, err);
-	if (rc < 0)
-		return rc;
-	blob_claim_pages(store);
-	rc = blob_fixup_all(store, err);
+	if (rc == 0) {
+		blob_claim_pages(store);
+		rc = blob_fixup_all(store, err);
+	}
 	if (rc == 0)
 		rc = blob_claim_all(store, err);
 	if (rc == 0)
 		rc = blob_link_all(store, err);
+	if (rc == 0)
+		blob_spares_erase(store, spares, spare_count);
+	free(spares);
 	return rc;
 }
 

@@ -40,6 +40,29 @@ bool blob_page_crc_is_right(const void *page)
 	return le32_get((const uint8_t *)page + OFFSET(crc)) == crc;
 }
 
+bool blob_page_is_long(const void *page)
+{
+	static const uint8_t zeroes[BLOB_PAGE_BYTES];
+
+	/* The number of the next page stands in the last sector. */
+	return blob_page_next(page) != BLOB_NEXT_NONE ||
+	       memcmp((const uint8_t *)page + BLOB_SECTOR_BYTES, zeroes,
+		      OFFSET(next) - BLOB_SECTOR_BYTES) != 0;
+}
+
+bool blob_page_is_spare(const void *page, uint32_t index, uint32_t *root)
+{
+	const uint8_t *p = page;
+	uint64_t id = page_id(p);
+
+	if (id < BLOB_ID_BASE || id - BLOB_ID_BASE > UINT32_MAX || id == BLOB_ID_BASE + index ||
+	    page_sequence(p) != 0 || p[OFFSET(descriptors)] != BLOB_DESC_FLAGS ||
+	    !blob_page_crc_is_right(page))
+		return false;
+	*root = (uint32_t)(id - BLOB_ID_BASE);
+	return true;
+}
+
 enum blob_page_kind blob_page_classify(const void *page, uint32_t index)
 {
 	const uint8_t *p = page;

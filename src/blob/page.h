@@ -32,6 +32,10 @@ enum blob_page_kind {
 /** blob_page_classify() - what page @index holds, by checksum, id, sequence and first descriptor */
 enum blob_page_kind blob_page_classify(const void *page, uint32_t index);
 bool blob_page_crc_is_right(const void *page);
+/** blob_page_is_long() - it says something behind its first sector */
+bool blob_page_is_long(const void *page);
+/** blob_page_is_spare() - page @index is a copy of root page @root, which is another (spare.c) */
+bool blob_page_is_spare(const void *page, uint32_t index, uint32_t *root);
 uint32_t blob_page_next(const void *page);
 
 /** struct blob_extents - an extent page; @entries are little-endian numbers of clusters */

@@ -84,18 +84,31 @@ bool blob_scan_take(struct blob_scan *scan, uint32_t page, struct blob_scan_leaf
 	return true;
 }
 
+int blob_scan_root_parse(struct blob_scan_root *root, const void *page,
+			 const struct blob_geometry *geo)
+{
+	struct error err = ERROR_INIT;
+
+	free(root->text);
+	root->text = NULL;
+	root->torn = false;
+	root->is_long = blob_page_is_long(page);
+	root->next = blob_page_next(page);
+	root->code = blob_content_add(&root->content, page, geo, &err);
+	if (root->code == -ENOMEM)
+		return -ENOMEM;
+	if (root->code < 0)
+		root->text = strdup(err.text);
+	return 0;
+}
+
 static int parse_root(struct scanner *s, const uint8_t *p, uint32_t index)
 {
-	struct blob_scan_root root = { .page = index, .next = blob_page_next(p) };
-	struct error err = ERROR_INIT;
-	int rc;
+	struct blob_scan_root root = { .page = index };
+	int rc = blob_scan_root_parse(&root, p, &s->store->geo);
 
-	root.code = blob_content_add(&root.content, p, &s->store->geo, &err);
-	if (root.code == -ENOMEM)
-		return -ENOMEM;
-	if (root.code < 0)
-		root.text = strdup(err.text);
-	rc = blob_scan_add_root(s->scan, &root);
+	if (rc == 0)
+		rc = blob_scan_add_root(s->scan, &root);
 	if (rc < 0) {
 		blob_content_free(&root.content);
 		free(root.text);
@@ -107,8 +120,35 @@ static int parse_broken(struct scanner *s, uint32_t index)
 {
 	struct blob_scan_root root = { .page = index, .next = BLOB_NEXT_NONE, .code = -EILSEQ };
 
+	root.torn = true;
 	root.text = strdup("the checksum is wrong");
 	return blob_scan_add_root(s->scan, &root);
+}
+
+static int add_spare(struct scanner *s, uint32_t root, uint32_t page)
+{
+	struct blob_scan *scan = s->scan;
+
+	if (scan->spare_count == scan->spare_room) {
+		uint32_t room = scan->spare_room == 0 ? 8 : scan->spare_room * 2;
+		struct blob_scan_spare *more = realloc(scan->spares, room * sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		scan->spares = more;
+		scan->spare_room = room;
+	}
+	scan->spares[scan->spare_count++] = (struct blob_scan_spare){ root, page };
+	return 0;
+}
+
+static int parse_other(struct scanner *s, const uint8_t *p, uint32_t index)
+{
+	uint32_t root;
+
+	if (s->only != NULL || !blob_page_is_spare(p, index, &root))
+		return 0;
+	return add_spare(s, root, index);
 }
 
 static int parse_page(struct scanner *s, const uint8_t *p, uint32_t index)
@@ -126,6 +166,8 @@ static int parse_page(struct scanner *s, const uint8_t *p, uint32_t index)
 		if (blob_extents_parse(p, &s->store->geo, &extents, &unheard) < 0)
 			return 0;
 		return add_leaf(s, index, &extents);
+	case BLOB_PAGE_EMPTY:
+		return parse_other(s, p, index);
 	default:
 		return 0;
 	}
@@ -255,6 +297,14 @@ static int by_page(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int by_root(const void *a, const void *b)
+{
+	uint32_t x = ((const struct blob_scan_spare *)a)->root;
+	uint32_t y = ((const struct blob_scan_spare *)b)->root;
+
+	return (x > y) - (x < y);
+}
+
 int blob_scan_run(struct blob_store *store, const struct bit_array *only, struct blob_scan *scan,
 		  struct error *err)
 {
@@ -277,6 +327,8 @@ int blob_scan_run(struct blob_store *store, const struct bit_array *only, struct
 				 error_errno_text(s.result));
 	if (scan->root_count > 0)
 		qsort(scan->roots, scan->root_count, sizeof(*scan->roots), by_page);
+	if (scan->spare_count > 0)
+		qsort(scan->spares, scan->spare_count, sizeof(*scan->spares), by_root);
 	return 0;
 }
 
@@ -292,6 +344,7 @@ void blob_scan_free(struct blob_scan *scan)
 		free(scan->leaves[i]);
 	}
 	free(scan->leaves);
+	free(scan->spares);
 	free(scan->roots);
 	*scan = (struct blob_scan){ 0 };
 }

@@ -46,6 +46,8 @@ int blob_store_create(struct bdev_desc *desc, const struct blob_store_options *o
 	store->cache = bdev_has_write_cache(store->bdev);
 	store->unmap_zeroes =
 		bdev_unmap_zeroes(store->bdev) && bdev_supports(store->bdev, BDEV_IO_UNMAP);
+	store->tears = store->block_size < BLOB_PAGE_BYTES &&
+		       store->bdev->physical_block_size < BLOB_PAGE_BYTES;
 	store->read_only = opts->read_only;
 	store->esnap_ops = opts->esnap;
 	TAILQ_INIT(&store->work);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writing a blob's metadata: continuation pages are always fresh, the root page in its place is the
- * commit.
+ * commit. Where a device could tear that into neither state a copy comes first (spare.c).
  *
  * Threading: reactor 0, inside fibers; the caller holds the blob's md_lock, or the blob is not
  * known to anybody yet.
@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "blob/internal.h"
+
+#define NO_SPARE UINT32_MAX
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
@@ -121,19 +123,22 @@ static int build(struct blob_chain *chain, const struct blob *b, struct blob_sta
 	return blob_chain_build(chain, &src);
 }
 
-static int write_continuation(struct blob_store *store, const struct blob_chain *chain,
-			      const uint32_t *pages)
+/* What is written to pages that were free; @spare: a copy of the root too, NO_SPARE: none */
+static int write_fresh(struct blob_store *store, const struct blob_chain *chain,
+		       const uint32_t *pages, uint32_t spare)
 {
 	struct md_batch *batch;
 	int rc;
 
-	if (chain->count == 1)
+	if (chain->count == 1 && spare == NO_SPARE)
 		return 0;
 	batch = md_batch_begin(store);
 	if (batch == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 1; i < chain->count; i++)
 		md_batch_write_page(batch, blob_chain_page(chain, i), pages[i - 1]);
+	if (spare != NO_SPARE)
+		md_batch_write_page(batch, blob_chain_page(chain, 0), spare);
 	rc = md_batch_end(batch);
 	return rc == 0 ? md_flush(store) : rc;
 }
@@ -150,15 +155,17 @@ static int write_root(struct blob *b, const void *page)
 }
 
 /*
- * continuation pages => root page => (old continuation pages are zeroed, later)
+ * continuation pages, a copy of the root => root page => (the copy and old continuation pages are
+ * zeroed, later)
  *
  * A cut at the first arrow leaves pages that nobody refers to; at the second the new state is
  * there. When the root page fails nobody knows which one is on the device: the fresh pages stay in
  * use.
  */
-static int write_chain(struct blob *b, struct blob_chain *chain, uint32_t *pages, struct error *err)
+static int write_chain(struct blob *b, struct blob_chain *chain, uint32_t *pages, uint32_t spare,
+		       struct error *err)
 {
-	int rc = write_continuation(b->store, chain, pages);
+	int rc = write_fresh(b->store, chain, pages, spare);
 
 	if (rc < 0) {
 		pages_give(b->store, pages, chain->count - 1);
@@ -174,10 +181,25 @@ static int write_chain(struct blob *b, struct blob_chain *chain, uint32_t *pages
 	return 0;
 }
 
+/*
+ * A page for a copy of the root, where a device could tear that into what is neither the old one
+ * nor the new. Without a free page it goes without.
+ */
+static uint32_t take_spare(const struct blob *b, const struct blob_chain *chain)
+{
+	uint32_t page;
+
+	if (!b->store->tears || (!b->long_root && !blob_page_is_long(blob_chain_page(chain, 0))) ||
+	    blob_page_take(b->store, 0, &page, NULL) < 0)
+		return NO_SPARE;
+	return page;
+}
+
 static int take_and_write(struct blob *b, struct blob_chain *chain, struct error *err)
 {
 	uint32_t fresh = chain->count - 1, *pages = calloc(chain->count, sizeof(*pages));
-	uint32_t *old = b->chain, old_len = b->chain_len;
+	uint32_t *old = b->chain, old_len = b->chain_len, spare = NO_SPARE;
+	bool suspect = b->store->suspect;
 	int rc;
 
 	if (pages == NULL)
@@ -185,8 +207,12 @@ static int take_and_write(struct blob *b, struct blob_chain *chain, struct error
 	rc = pages_take(b->store, pages, fresh, err);
 	if (rc == 0) {
 		blob_chain_link(chain, pages);
-		rc = write_chain(b, chain, pages, err);
+		spare = take_spare(b, chain);
+		rc = write_chain(b, chain, pages, spare, err);
 	}
+	/* When the root page failed the copy may be what the next load needs. */
+	if (spare != NO_SPARE && b->store->suspect == suspect)
+		blob_pages_erase(b->store, &spare, 1);
 	if (rc < 0) {
 		free(pages);
 		return rc;
@@ -197,6 +223,7 @@ static int take_and_write(struct blob *b, struct blob_chain *chain, struct error
 	}
 	b->chain = pages;
 	b->chain_len = fresh;
+	b->long_root = blob_page_is_long(blob_chain_page(chain, 0));
 	blob_pages_erase(b->store, old, old_len);
 	free(old);
 	return 0;

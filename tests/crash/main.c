@@ -135,6 +135,7 @@ static void cut_fiber(void *arg)
 	s->verify.nested = s->nested;
 	s->verify.seed = s->seed;
 	s->verify.unguarded = s->unguarded;
+	s->verify.copied = s->scenario->copied;
 	s->verify.tool = s->mode == 2 ? s->args->tool : NULL;
 	s->verify.repair_every = (unsigned int)s->args->repair;
 	s->good = cut_run(disk, &opts, &s->count);
@@ -232,7 +233,7 @@ static bool run_mutant(const struct mutant *m, const struct args *args)
 	if (m->mutation != MUTATE_GUARD)
 		s.order = mutant_order(m, s.run.record, s.run.start, &s.order_count);
 	s.unguarded = m->mutation == MUTATE_GUARD;
-	found = !pass(&s, s.unguarded ? 2 : 1);
+	found = !pass(&s, m->mutation == MUTATE_GUARD || m->mutation == MUTATE_COPY ? 2 : 1);
 	printf("%-28s %-22s %s\n", m->name, m->scenario, found ? "found:" : "NOT FOUND");
 	if (found)
 		printf("    %s\n    %s\n", m->help, s.verify.why);

@@ -81,6 +81,8 @@ const struct mutant mutants[] = {
 	  MUTATE_FLUSH, "mask", 3, NULL, 0 },
 	{ "unload-mask-missing", "the store says clean with an old mask", "unload", MUTATE_WRITE,
 	  "mask", 4, NULL, 0 },
+	{ "root-copy-unflushed", "a long root page is written before its copy is durable", "xattrs",
+	  MUTATE_COPY, "page", 0, NULL, 0 },
 	{ "guard-missing", "what a torn volume has is given to others", "thin-write", MUTATE_GUARD,
 	  NULL, 0, NULL, 0 },
 	{ "user-flush-ignored", "a flush of the user's does nothing", "unmap", MUTATE_FLUSH, "data",
@@ -137,6 +139,7 @@ uint32_t *mutant_order(const struct mutant *m, const struct record *r, uint32_t 
 
 	switch (m->mutation) {
 	case MUTATE_FLUSH:
+	case MUTATE_COPY:
 	case MUTATE_CLEAR:
 		return mutant_without_flush(r, next_of(r, step, EVENT_FLUSH), count);
 	case MUTATE_WRITE:

@@ -16,6 +16,7 @@ enum mutation {
 	MUTATE_CLEAR, /* the same, on a disk that unmaps to zeroes */
 	MUTATE_WRITE, /* the step is left out */
 	MUTATE_LATE,  /* the step comes only behind the flush that follows step @behind */
+	MUTATE_COPY,  /* the flush behind the step is left out, where pages tear */
 	MUTATE_GUARD, /* torn pages do not keep the store from being used (mode 2) */
 };
 

@@ -13,12 +13,14 @@
  * struct scenario
  * @make: prepares, calls run_start(), does what is to be cut
  * @reactors: that its I/O comes from
+ * @copied: each page that can be torn has a copy: no tear costs anything
  */
 struct scenario {
 	const char *name;
 	const char *help;
 	void (*make)(struct run *r);
 	unsigned int reactors;
+	bool copied;
 };
 
 extern const struct scenario scenarios[];

@@ -421,6 +421,11 @@ static bool compare_torn(struct verify *v, const struct cut_image *image)
 				return false;
 			continue;
 		}
+		if (v->copied)
+			return wrong(v,
+				     "blob 0x%" PRIx64
+				     " is damaged, although its root has a copy: %s",
+				     f->id, f->damage);
 		if (f->damage[0] == '\0')
 			return wrong(v, "blob 0x%" PRIx64 " is damaged without a reason", f->id);
 		if (!may_be_damaged(v, image, f->id))

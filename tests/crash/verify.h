@@ -18,6 +18,7 @@
  * @nested: the load itself is recorded and cut again, so deep
  * @mend_every: of stores with torn pages, in which these are made whole again
  * @tool: the program that repairs every @repair_every'th store with torn pages; NULL: none does
+ * @copied: of struct scenario
  * @unguarded: a store is used as if what torn volumes have were known (a mutant)
  * @found: volumes of the image; see verify.c
  * @damaged, @torn_supers, @nested_images, @repaired: counts
@@ -33,7 +34,7 @@ struct verify {
 	uint64_t seed;
 	const char *tool;
 	unsigned int repair_every, mend_every;
-	bool unguarded;
+	bool unguarded, copied;
 	struct blob_store *store;
 	struct found *found;
 	uint32_t found_count;

@@ -227,6 +227,68 @@ static void torn_super(void)
 	finish();
 }
 
+#define COPY 60u /* a metadata page that is free */
+
+/* A root page that says something in several sectors, torn in the middle, and @copies of it. */
+static void tear_long_root(unsigned int copies)
+{
+	struct blob_xattr xattr = { .name = "long", .len = 1500 };
+	uint8_t *root;
+	struct blob *b;
+
+	make();
+	pattern(buffer, xattr.len, 9);
+	xattr.value = buffer;
+	b = open_blob(torn);
+	assert_done(blob_xattr_set(b, &xattr, 1, &err), err);
+	blob_close(b);
+	root = disk->data + page_at(root_page());
+	for (unsigned int i = 0; i < copies; i++)
+		memcpy(disk->data + page_at(COPY + i), root, PAGE);
+	memset(root + 1024, 0, PAGE - 1024);
+	root[600] ^= 0x5a; /* which pull_the_plug() takes back */
+	pull_the_plug(root_page());
+}
+
+static void copied_root(void)
+{
+	struct blob_store_options opts;
+	struct blob *b;
+	uint16_t len;
+
+	tear_long_root(1);
+	assert_null(unknown());
+	b = open_blob(torn);
+	expect_at(b, 0, 5 * CLUSTER, 3);
+	pattern(buffer, 1500, 9);
+	assert_memory_equal(blob_xattr_get(b, "long", &len), buffer, 1500);
+	assert_int_equal(len, 1500);
+	blob_close(b);
+	create(1, false);
+	assert_true(is_zero(cut->data + page_at(COPY), PAGE));
+	unload();
+	blob_store_options_init(&opts);
+	opts.read_only = true;
+	assert_done(blob_store_load(cut_desc, &opts, &store, &err), err);
+	assert_null(unknown());
+	end();
+}
+
+/* Which of two is the newer one nobody knows. */
+static void two_copies(void)
+{
+	tear_long_root(2);
+	assert_non_null(unknown());
+	end();
+}
+
+static void test_torn_long_root_is_mended_by_its_copy(void **state)
+{
+	(void)state;
+	unit_fiber(1, copied_root);
+	unit_fiber(1, two_copies);
+}
+
 static void test_torn_dirty_mark_is_mended(void **state)
 {
 	(void)state;
@@ -254,6 +316,7 @@ static void test_masks_of_a_clean_store_have_what_is_unreadable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_torn_long_root_is_mended_by_its_copy),
 		cmocka_unit_test(test_torn_dirty_mark_is_mended),
 		cmocka_unit_test(test_torn_root_page_guards_the_store),
 		cmocka_unit_test(test_torn_extent_page_guards_the_store),
