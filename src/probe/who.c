@@ -88,7 +88,10 @@ static void add_mount(struct probe *p, pid_t pid, const char *line)
 	p->mounts = m;
 }
 
-/* A mount's number is its own in the whole system: the first one's tells the namespace. */
+/*
+ * A mount's number is its own in the whole system: the first one's tells the namespace. The link to
+ * the namespace would not do: a process in a chroot sees fewer mounts of the same.
+ */
 static void mounts_of(struct probe *p, pid_t pid, struct seen *seen)
 {
 	FILE *f = probe_fopen(p, "/proc/%d/mountinfo", pid);

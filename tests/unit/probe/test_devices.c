@@ -124,6 +124,20 @@ static void test_security_mounted_in_another_namespace_is_refused(void **state)
 	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MOUNT, "/data base (seen by process 77)");
 }
 
+/* Who is met first in a namespace may be in a chroot, and see less of it. */
+static void test_security_mounted_beside_a_chroot_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "proc/5/mountinfo", "40 22 0:5 / / rw - tmpfs tmpfs rw\n");
+	tree_link(n->root, "proc/5/ns/mnt", "mnt:[1]");
+	tree_file(n->root, "proc/9/mountinfo",
+		  "22 1 254:0 / / rw - ext4 /dev/root rw\n30 22 8:0 / /d rw - ext4 /dev/sda rw\n"
+		  "40 22 0:5 / /chroot rw - tmpfs tmpfs rw\n");
+	tree_link(n->root, "proc/9/ns/mnt", "mnt:[1]");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MOUNT, "/d (seen by process 9)");
+}
+
 static void test_security_mount_source_counts_for_btrfs(void **state)
 {
 	struct node *n = *state;
@@ -366,6 +380,7 @@ int main(void)
 		T(test_serial_is_never_empty),
 		T(test_security_partitions_are_refused),
 		T(test_security_mounted_in_another_namespace_is_refused),
+		T(test_security_mounted_beside_a_chroot_is_refused),
 		T(test_security_mount_source_counts_for_btrfs),
 		T(test_security_swap_is_refused),
 		T(test_security_lvm_is_refused),
