@@ -223,11 +223,16 @@ int env_apply(const char *root, struct environment *e, struct error *err)
 	return rc;
 }
 
-/* All of it is tried, the first failure is told. */
+/* All of it is tried, the first failure is told. Pages of another boot are gone already. */
 int env_restore(const char *root, const struct environment *e, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
-	int rc = restore_pages(root, &e->pages, err);
+	char boot[40];
+	int rc = 0;
+
+	env_boot(root, boot);
+	if (!strcmp(boot, e->boot))
+		rc = restore_pages(root, &e->pages, err);
 
 	for (size_t i = 0; i < e->device_count; i++) {
 		int one = env_unbind(root, &e->devices[i], rc < 0 ? &ignored : err);
@@ -248,4 +253,5 @@ void env_plan_release(const char *root, struct environment *e)
 		added = now = 0;
 	e->pages.wanted = now;
 	e->pages.before = now > added ? now - added : 0;
+	snprintf(e->boot, sizeof(e->boot), "%s", boot);
 }
