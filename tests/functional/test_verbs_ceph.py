@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scenario ceph, on a stand-in for a target with librbd (tests/replay): no cluster is needed."""
+"""The scenario ceph, on a stand-in for a target with librbd (tests/replay): no cluster is
+needed."""
 
 import os
 import shlex

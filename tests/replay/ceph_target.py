@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for a target that was built with librbd: the embedded engine, with bdev_rbd_* in front as
-SPDK 26.05 takes them. An image is memory, whatever its name. It says so in its version.
+"""A stand-in for a target that was built with librbd: the embedded engine, with bdev_rbd_* in front
+as SPDK 26.05 takes them. An image is memory, whatever its name. It says so in its version.
 
 usage: ceph_target.py --engine PROGRAM -r SOCKET [what the engine takes]
 
@@ -93,7 +93,8 @@ def serve(sock, ceph, engine_path):
 
 
 def main():
-    p = argparse.ArgumentParser(description="Stand in for a target with librbd.", allow_abbrev=False)
+    p = argparse.ArgumentParser(description="Stand in for a target with librbd.",
+                                allow_abbrev=False)
     p.add_argument("--engine", required=True)
     p.add_argument("-r", dest="sock")
     args, words = p.parse_known_args()
