@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ceph as discover and `list ceph` see it: clusters, monitors, pools, and yes or no with reasons."""
+"""Ceph as discover and `list ceph` see it: clusters, monitors, pools, yes or no and why."""
 
 import ctypes
 import os
