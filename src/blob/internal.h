@@ -191,8 +191,8 @@ struct blob_retired {
  * @suspect: a metadata write failed half-way: memory may not be what is on the device, so it is
  *           never called clean
  * @unknown: a blob of a store that was recovered cannot be read, so that @pages and @clusters lack
- *           what it has: which one, and why. Nothing is taken or given back
- * (blob_store_check_known())
+ *           what it has: which one, and why. Nothing is taken or given back then
+ *           (blob_store_check_known())
  * @releasing: clusters that no map has any more, and that are about to be free
  * @changes: operations under way; unload waits for none, it refuses
  * @commits: batches of extent pages that were written in place; @durable_commits: how many of them
@@ -359,6 +359,7 @@ int super_write(struct blob_store *store, struct error *err);
  * @next: the page that continues it
  * @code, @text: not 0: why it cannot be read
  * @torn: its checksum is wrong
+ * @is_long: blob_page_is_long()
  */
 struct blob_scan_root {
 	uint32_t page;
