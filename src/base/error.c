@@ -78,6 +78,19 @@ int error_prefix(struct error *err, const char *fmt, ...)
 	return err->code;
 }
 
+void error_clean_words(char *text)
+{
+	utf8_trim(text, strlen(text));
+	for (unsigned char *at = (unsigned char *)text; *at; at++) {
+		if (*at < 0x20 || *at == 0x7f)
+			*at = ' ';
+		else if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
+			at[0] = at[1] = ' ';
+	}
+	for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
+		text[n - 1] = '\0';
+}
+
 const char *error_errno_text(int code)
 {
 	const char *text;

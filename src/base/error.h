@@ -49,6 +49,13 @@ int error_vset(struct error *err, int code, const char *fmt, va_list args)
  */
 int error_prefix(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/**
+ * error_clean_words() - words from outside, made fit for a terminal, a log, a JSON text
+ * @text: valid UTF-8, but for a character that was cut at its end; that one goes. Control
+ * characters, C1 (U+0080 to U+009F) included, become spaces, and none of these stay at the end.
+ */
+void error_clean_words(char *text);
+
 /** error_errno_text() - the text of a negative errno, without a number; safe in any thread */
 const char *error_errno_text(int code);
 

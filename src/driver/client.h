@@ -7,17 +7,18 @@
  *
  * What comes from a target may be anything. It is bounded and judged here, before anybody sees it:
  *
- * - An answer has at most 32 MiB (-EMSGSIZE), 2,000,000 values and a depth of 100 (-EMSGSIZE).
- * - No JSON, no UTF-8, no object (a batch, too), an id that is no whole number, an id that was
- * never sent or was answered before, both or none of result and error, an error that is no object:
- *   -EBADMSG. So is a result of another kind than the method has, but that ends only its call.
- * - All others of these end the connection, and every call in flight with the same status: what
- * such a peer says next cannot be trusted either. It is not connected to again.
+ * - An answer has at most 32 MiB, 2,000,000 values and a depth of 100: -EMSGSIZE.
+ * - No JSON, no UTF-8, no object (a batch is none), an id that is no whole number, that was never
+ *   sent or was answered before, both or none of result and error, an error that is no object:
+ *   -EBADMSG.
+ * - Each of these ends the connection, and every call in flight with the same status: what such a
+ *   peer says next cannot be trusted either. It is not connected to again.
+ * - A result of another kind than the method has: -EBADMSG for that call only.
  * - An error's code that is no 64-bit integer counts as 0, a message that is no text as none;
  *   control characters of a message become spaces. Integers beyond 64 bits become reals. Of two
  *   members with one name the first counts. White space between answers is skipped.
- * - No answer in time: -ETIMEDOUT for that call; its answer, should it come yet, is dropped. A
- * target that owes 256 such answers is given up (-ETIMEDOUT).
+ * - No answer in time: -ETIMEDOUT for that call; its answer, should it come yet, is dropped. Who
+ *   owes 256 such answers is given up, with the same status for all.
  * - Closed or died, before an answer or within: -ECONNRESET for all calls in flight. Calls that are
  *   waited for and only read are made again, once, over a new connection.
  * - A target that takes no requests: 8 MiB wait, then client_call() returns -ENOBUFS.

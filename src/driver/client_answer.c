@@ -76,24 +76,11 @@ static bool late_take(struct client *c, uint64_t id)
 	return false;
 }
 
-/* A target's words go to terminals and logs: no control character, C1 (U+0080 to 9F) included. */
-static void words_clean(char *text)
-{
-	for (unsigned char *at = (unsigned char *)text; *at; at++) {
-		if (*at < 0x20 || *at == 0x7f)
-			*at = ' ';
-		else if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
-			at[0] = at[1] = ' ';
-	}
-	for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
-		text[n - 1] = '\0';
-}
-
 static void words_take(char *out, size_t size, const struct json_value *message)
 {
 	snprintf(out, size, "%s",
 		 message && message->kind == JSON_KIND_STRING ? message->text : "");
-	words_clean(out);
+	error_clean_words(out);
 	if (!out[0])
 		snprintf(out, size, "no reason given");
 }

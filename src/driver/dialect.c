@@ -88,8 +88,8 @@ static void learn_version(struct dialect *d, const json_t *version)
 
 	d->release = text ? dialect_release(text) : 0;
 	d->is_engine = text && strstr(text, "cyborg-spdk");
-	if (text)
-		snprintf(d->version, sizeof(d->version), "%s", text);
+	snprintf(d->version, sizeof(d->version), "%s", text ? text : "");
+	error_clean_words(d->version);
 	if (d->release)
 		return;
 	d->release = release_of_methods(d);

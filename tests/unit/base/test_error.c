@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
@@ -79,9 +80,36 @@ static void test_error_errno_text(void **state)
 	assert_string_equal(error_errno_text(INT_MIN), "Unknown error");
 }
 
+static void test_security_words_from_outside_are_cleaned(void **state)
+{
+	static const struct {
+		const char *from, *to;
+	} rows[] = {
+		{ "plain", "plain" },
+		{ "", "" },
+		{ "a\x1b[2Jb\r\nc\x7f\n", "a [2Jb  c" },
+		{ "a\xc2\x9b"
+		  "31mb",
+		  "a  31mb" },
+		{ "caf\xc3\xa9", "caf\xc3\xa9" },
+		{ "caf\xc3", "caf" },
+		{ "\xe2\x82", "" },
+		{ " \n\t", "" },
+	};
+	char text[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), "%s", rows[i].from);
+		error_clean_words(text);
+		assert_string_equal(text, rows[i].to);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_security_words_from_outside_are_cleaned),
 		cmocka_unit_test(test_error_set_returns_the_code),
 		cmocka_unit_test(test_error_prefix_stands_in_front),
 		cmocka_unit_test(test_error_long_text_is_cut),

@@ -56,6 +56,17 @@ static void test_release_is_told_by_version_or_by_methods(void **state)
 	}
 }
 
+static void test_security_version_cannot_steer_a_terminal(void **state)
+{
+	struct dialect d;
+
+	(void)state;
+	learn(&d, "[\"rpc_get_methods\"]", "SPDK v24.01\x1b[2J\n");
+	assert_int_equal(d.release, 2401);
+	assert_string_equal(d.version, "SPDK v24.01 [2J");
+	dialect_fini(&d);
+}
+
 static void test_methods_that_are_no_array_are_refused(void **state)
 {
 	struct dialect d = { .methods = NULL };
@@ -222,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_release_is_told_by_version_or_by_methods),
+		cmocka_unit_test(test_security_version_cannot_steer_a_terminal),
 		cmocka_unit_test(test_methods_that_are_no_array_are_refused),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_old_names_lead_to_those_of_today),
