@@ -64,8 +64,9 @@ class Reconciler:
         status = self._status()
         attached = {a["instance"]: a for accelerator in status["accelerators"]
                     for a in accelerator["attachments"]}
-        wanted = self._wanted(status)
-        gone = [name for name in attached if NAME.fullmatch(name) and name not in wanted]
+        bound = {attachment_name(b): b for b in self.cyborg.bound()}
+        wanted = self._wanted(status, bound)
+        gone = [name for name in attached if NAME.fullmatch(name) and name not in bound]
         new = [name for name in wanted if name not in attached]
         self.retry.forget_but(gone + new)
         for name in gone:
@@ -84,15 +85,13 @@ class Reconciler:
             status = self.spdk.status()
         return status
 
-    def _wanted(self, status):
-        """What is bound to deployables of this host: Bound and accelerator, by the name of the
-        attachment."""
+    def _wanted(self, status, bound):
+        """What is bound to slots of this host: Bound and accelerator, by the attachment's name."""
         here = {devices.deployable_name(self.host, a["id"], slot): a
                 for a in status["accelerators"]
                 for slot in range(devices.slots_of(a, self.options.slots))}
-        bound = self.cyborg.bound()
-        self._tell_strays(bound, here)
-        return {attachment_name(b): (b, here[b.deployable]) for b in bound if b.deployable in here}
+        self._tell_strays(bound.values(), here)
+        return {name: (b, here[b.deployable]) for name, b in bound.items() if b.deployable in here}
 
     def _tell_strays(self, bound, here):
         """Requests for slots of this host that are no more: once each."""
