@@ -92,8 +92,7 @@ static int splice(struct repair *r, const struct volume *v, uint32_t next, struc
 	return rc;
 }
 
-/* --- a lost extent table -----------------------------------------------------------------------
- */
+/* --- a lost extent table ---------------------------------------------------------------------- */
 
 static bool is_whole_with(struct repair *r, const struct volume *v, const uint8_t *last)
 {
@@ -138,9 +137,8 @@ static int rebuild_table(struct repair *r, const struct volume *v, bool *done, s
 int fix_close_chain(struct repair *r, const struct volume *v, struct error *err)
 {
 	bool done = false;
-	int rc;
-
 	uint32_t next;
+	int rc;
 
 	if (is_complete(&v->content)) {
 		repair_step(r,

@@ -38,7 +38,7 @@ struct guess {
 
 /**
  * struct guesses - what a page may be meant to be, the best first
- * @blob: whose page it is; @index: of the page; @torn: as it stands there
+ * @v: whose page it is; @index: of the page; @torn: as it stands there
  */
 struct guesses {
 	struct repair *r;
@@ -72,7 +72,7 @@ static bool is_believable(const struct repair *r)
 	return !r->m.geo.clean || (r->allow & ALLOW_PAGE) != 0;
 }
 
-static bool add_byte(struct guesses *g)
+static void add_byte(struct guesses *g)
 {
 	uint8_t page[BLOB_PAGE_BYTES], trimmed[BLOB_PAGE_BYTES];
 	struct mend mend;
@@ -80,14 +80,13 @@ static bool add_byte(struct guesses *g)
 
 	memcpy(page, g->torn, sizeof(page));
 	if (!mend_page(page, &mend))
-		return false;
+		return;
 	memcpy(trimmed, page, sizeof(page));
 	if (!torn_trim(trimmed) || memcmp(trimmed, page, sizeof(page)) != 0)
-		return false;
+		return;
 	snprintf(how, sizeof(how), "byte %u is 0x%02x and should be 0x%02x", mend.at, mend.from,
 		 mend.to);
 	add(g, page, false, how);
-	return true;
 }
 
 /* --- roots ------------------------------------------------------------------------------------ */
@@ -245,17 +244,24 @@ static bool has_table(const struct volume *v)
 
 enum verdict { VERDICT_NO, VERDICT_PARTLY, VERDICT_WHOLE };
 
-/* Another page of the blob may be torn too. */
-static enum verdict judge(const struct guesses *g, const struct model *m)
+/* Other pages of the blob may be torn or lost too: what is certain is kept then, and for what is
+ * not it takes a checksum that tells so. */
+static enum verdict judge(const struct guesses *g, const struct model *m, bool certain)
 {
 	uint32_t blob = model_find(m, g->v->id);
 	const struct volume *v = blob == NO_BLOB ? NULL : &m->blobs[blob];
 	uint8_t page[BLOB_PAGE_BYTES];
 
-	if (v == NULL || shared(m->f) > shared(&g->r->f) || !has_table(v))
+	if (v == NULL || shared(m->f) > shared(&g->r->f))
 		return VERDICT_NO;
-	if (v->damage == DAMAGE_NONE || v->damage == DAMAGE_PARENT)
+	/* A chain that ends too early, and so before its table. */
+	if ((v->damage == DAMAGE_NONE || v->damage == DAMAGE_PARENT) && !has_table(v))
+		return VERDICT_NO;
+	if (v->damage == DAMAGE_NONE || (v->damage == DAMAGE_PARENT && v->parent != NO_BLOB))
 		return VERDICT_WHOLE;
+	if (v->damage == DAMAGE_PARENT ||
+	    (certain && v->damage != DAMAGE_ROOT && v->bad_page != g->index))
+		return VERDICT_PARTLY;
 	if (v->damage == DAMAGE_EXTENTS && v->bad_page != g->index &&
 	    model_read_page(m, v->bad_page, page, NULL) == 0 && !blob_page_crc_is_right(page))
 		return VERDICT_PARTLY;
@@ -273,7 +279,7 @@ static int try_guess(struct guesses *g, const struct guess *guess, enum verdict 
 
 	if (rc == 0)
 		rc = model_load(&m, g->r->img, &f, err);
-	*verdict = rc == 0 && m.code == 0 ? judge(g, &m) : VERDICT_NO;
+	*verdict = rc == 0 && m.code == 0 ? judge(g, &m, guess->certain) : VERDICT_NO;
 	model_free(&m);
 	findings_free(&f);
 	if (rc == 0 && was_staged)

@@ -198,6 +198,21 @@ def test_chain_over_a_lost_page(tool, image, chain):
     whole(tool, image)
 
 
+def test_root_and_chain_page_at_once(tool, image, chain):
+    """One byte of the root is certain, whatever else is missing behind it."""
+    chain.flip(1, 100)
+    chain.write(10, bytearray(4096), seal=False)
+    check(tool, image, "root.crc", page=1).run()
+    whole(tool, image)
+
+
+def test_root_of_a_clone_without_its_snapshot(tool, image):
+    add_internal(Disk(image), 1, "SNAP", ROOT_ID + 50, 7)
+    Disk(image).flip(1, 60)
+    check(tool, image, "root.crc", page=1).run("--allow", "detach")
+    whole(tool, image)
+
+
 def test_chain_that_goes_on_nowhere(tool, image, chain):
     chain.poke(11, 4088, struct.pack("<I", 5000))
     check(tool, image, "chain.page", page=5000).run()
