@@ -8,8 +8,8 @@ overhead   CPU time of the target for a 4 KiB random read over NVMe/TCP: a thick
            when it has nothing to do, in rounds that alternate.
 lookup     the same on a store of 64 TiB over a null bdev: a volume of nearly all of it against one
            of a single cluster.
-inside     the same within one program, without a network (volumes.c): a volume on a null bdev against
-           that, and one of 63 TiB against one of a cluster; and user instructions, by callgrind.
+inside     the same within one program, without a network (volumes.c): a volume on a null bdev
+           against that, and one of 63 TiB against one of a cluster; user instructions by callgrind.
 thin       a 4 KiB write that allocates its cluster, at depth 1, against the same writes once more;
            and how many I/Os, bytes and flushes reach the base for it.
 many       creating and deleting thin volumes; time of each and memory.
