@@ -331,6 +331,8 @@ struct bdev_limits_set {
 };
 /** bdev_limits_set() - reactor 0. Return: 0, or -ENOMEM and @set->done is not called */
 int bdev_limits_set(struct bdev_limits_set *set);
+/** bdev_limits_end() - the program is leaving: what any limit holds goes on, and none holds more */
+void bdev_limits_end(void);
 /** bdev_limits_get() - reactor 0. Whether there are any */
 bool bdev_limits_get(const struct bdev *bdev, uint64_t rate[static BDEV_LIMITS]);
 

@@ -28,6 +28,8 @@
 #define WAIT_MIN_NS (NS_PER_MSEC / 4)
 #define WAIT_MAX_NS (100 * NS_PER_MSEC)
 
+static atomic_bool ended;
+
 /* --- one limit ------------------------------------------------------------------------------ */
 
 static uint64_t price_of(uint64_t amount, uint64_t rate)
@@ -136,8 +138,9 @@ static uint64_t wait_of(const struct bdev_io *io, enum bdev_qos_kind kind)
 {
 	struct bdev_internal *in = io->channel->bdev->internal;
 
-	/* Who closes a bdev that goes waits for its I/O. */
-	if (atomic_load_explicit(&in->removing, memory_order_relaxed))
+	/* Who closes a bdev that goes, or leaves, waits for its I/O. */
+	if (atomic_load_explicit(&in->removing, memory_order_relaxed) ||
+	    atomic_load_explicit(&ended, memory_order_relaxed))
 		return 0;
 	return bdev_qos_take(in->qos, kind, io->blocks * io->channel->bdev->block_size,
 			     reactor_now_ns());
@@ -275,6 +278,12 @@ int bdev_limits_set(struct bdev_limits_set *set)
 	set->each.done = applied;
 	reactor_for_each(&set->each);
 	return 0;
+}
+
+/* The queues look again before WAIT_MAX_NS has passed. */
+void bdev_limits_end(void)
+{
+	atomic_store_explicit(&ended, true, memory_order_relaxed);
 }
 
 bool bdev_limits_get(const struct bdev *bdev, uint64_t rate[static BDEV_LIMITS])

@@ -115,6 +115,7 @@ static void drain_next(struct nvmf_target *tgt)
 
 void rpc_engine_stop(uint32_t drain_ms, void (*done)(void *arg), void *arg)
 {
+	bdev_limits_end();
 	stopping.drain_ms = drain_ms;
 	stopping.done = done;
 	stopping.arg = arg;

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import PATIENCE, RpcError, free_port
+from conftest import PATIENCE, RpcError, free_port, wait_until
 from lvol_target import Lvols
 
 NQN = "nqn.2024-01.org.example:limits"
@@ -127,6 +127,10 @@ def perf(program, export):
     return start
 
 
+def operations(rpc, kind):
+    return rpc.call("bdev_get_iostat", names=["m"])["bdevs"][0][f"num_{kind}_ops"]
+
+
 def result(process):
     out = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0
@@ -154,13 +158,23 @@ def test_changed_while_io_runs(malloc, perf):
     assert sum(got[side]["ios"] for side in ("read", "write")) == 200
 
 
+@pytest.mark.target_options("--drain-timeout", "1s")
+def test_target_leaves_while_io_waits(target, malloc, perf):
+    """A queue that a megabyte a second would keep for 16 s."""
+    set_limits(malloc, rw_mbytes_per_sec=1)
+    process = perf("-w", "randread", "-o", 131072, "-q", 128, "-t", 60)
+    wait_until(lambda: operations(malloc, "read") > 4, "the first reads")
+    assert target.stop() == 0
+    assert "not everything could be released in time" not in target.log
+    process.kill()
+    process.communicate()
+
+
 def test_bdev_goes_while_io_waits(malloc, perf):
     """A megabyte a second holds what is in flight for seconds; removal does not wait for it."""
     set_limits(malloc, rw_mbytes_per_sec=1)
     process = perf("-w", "randwrite", "-o", 131072, "-q", 32, "-t", 60)
-    before = malloc.call("bdev_get_iostat", names=["m"])["bdevs"][0]["num_write_ops"]
-    while malloc.call("bdev_get_iostat", names=["m"])["bdevs"][0]["num_write_ops"] == before:
-        pass
+    wait_until(lambda: operations(malloc, "write") > 0, "the first write")
     malloc.call("bdev_malloc_delete", name="m")
     assert malloc.call("bdev_get_bdevs") == []
     process.kill()
