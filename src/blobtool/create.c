@@ -595,7 +595,7 @@ static int open_sources(struct maker *mk, char **words, const struct create_opti
 	for (uint32_t i = 0; i < mk->count; i++)
 		mk->sources[i].data.fd = -1;
 	for (uint32_t i = 0; i < mk->count && rc == 0; i++)
-		rc = source_open(&mk->sources[i], words[i], &o->source, err);
+		rc = source_open(mk->sources, i, words[i], &o->source, err);
 	return rc;
 }
 

@@ -41,9 +41,9 @@ struct source_options {
 	bool thick, backing;
 };
 
-/** source_open() - from a word VOLUME=FILE or VOLUME=SIZE */
-int source_open(struct source *s, const char *word, const struct source_options *o,
-		struct error *err);
+/** source_open() - @sources[@i], from a word VOLUME=FILE or VOLUME=SIZE; those before are open */
+int source_open(struct source *sources, uint32_t i, const char *word,
+		const struct source_options *o, struct error *err);
 void source_close(struct source *s);
 
 /**

@@ -180,10 +180,29 @@ static int open_file(struct source *s, const struct source_options *o, struct er
 	return rc;
 }
 
-int source_open(struct source *s, const char *word, const struct source_options *o,
-		struct error *err)
+/* A file that several volumes are made from is opened, locked and converted once. */
+static bool share_file(struct source *s, const struct source *earlier, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct image *data = &earlier[i].data;
+
+		if (earlier[i].file == NULL || strcmp(earlier[i].file, s->file) != 0)
+			continue;
+		s->data = (struct image){ .path = s->file,
+					  .fd = fcntl(data->fd, F_DUPFD_CLOEXEC, 0),
+					  .is_block = data->is_block,
+					  .bytes = data->bytes };
+		s->bytes = earlier[i].bytes;
+		return s->data.fd >= 0;
+	}
+	return false;
+}
+
+int source_open(struct source *sources, uint32_t i, const char *word,
+		const struct source_options *o, struct error *err)
 {
 	const char *equals = strchr(word, '=');
+	struct source *s = &sources[i];
 	int rc;
 
 	*s = (struct source){ .data = { .fd = -1 }, .thin = !o->thick };
@@ -194,6 +213,8 @@ int source_open(struct source *s, const char *word, const struct source_options 
 	if (access(equals + 1, F_OK) < 0 && parse_size(equals + 1, &s->bytes, NULL) == 0)
 		return 0;
 	s->file = equals + 1;
+	if (share_file(s, sources, i))
+		return 0;
 	rc = open_file(s, o, err);
 	return rc < 0 ? error_prefix(err, "volume \"%s\": ", s->name) : 0;
 }

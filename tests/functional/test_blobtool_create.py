@@ -102,6 +102,13 @@ def test_thick(tool, raw):
     assert tool.check("image") == {}
 
 
+def test_one_file_for_several_volumes(tool, raw):
+    tool.create("image", f"a={raw}", f"b={raw}", "c=1M", f"d={raw}")
+    assert tool.export("image", "lvs0/a") == padded(raw.read_bytes())
+    assert tool.export("image", "lvs0/d") == tool.export("image", "lvs0/b") == \
+        tool.export("image", "lvs0/a")
+
+
 def test_old_content_does_not_show(tool, tmp_path):
     (tmp_path / "image").write_bytes(os.urandom(16 * MIB))
     message = tool.refused("create", "image", "lvs0", "v=2M")
