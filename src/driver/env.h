@@ -128,6 +128,8 @@ int env_unbind(const char *root, const struct env_device *d, struct error *err);
  */
 int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
 	     const struct environment *old, struct environment *out, struct error *err);
+/** env_same_memory() - pages need not be changed between the two */
+bool env_same_memory(const struct environment *a, const struct environment *b);
 json_t *env_json(const struct environment *e);
 void env_from(const json_t *o, struct environment *out);
 /** env_load() - the recorded one; an empty one when there is none */

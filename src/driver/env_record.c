@@ -115,7 +115,7 @@ static int plan_arguments(struct driver *d, const struct kit *kit, struct enviro
 	return 0;
 }
 
-static bool same_memory(const struct environment *a, const struct environment *b)
+bool env_same_memory(const struct environment *a, const struct environment *b)
 {
 	return a->memory == b->memory && a->size == b->size;
 }
@@ -138,7 +138,7 @@ int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
 		rc = plan_arguments(d, kit, out, err);
 	if (rc < 0 || out->memory != ENV_MEMORY_HUGE)
 		return rc;
-	if (old && same_memory(old, out)) {
+	if (old && env_same_memory(old, out)) {
 		out->pages = old->pages;
 		return 0;
 	}

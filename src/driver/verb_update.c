@@ -270,7 +270,19 @@ static int start_old(struct verb_run *v, struct error *err)
 	return rc;
 }
 
-/* Devices stay bound: both targets use them. */
+/* From the one's pages to the other's. Devices stay bound: both targets use them. */
+static int change_pages(struct environment *from, struct environment *to, struct error *err)
+{
+	int rc;
+
+	/* What was given back might not be had again. */
+	if (env_same_memory(from, to))
+		return 0;
+	from->device_count = 0;
+	rc = env_restore("", from, err);
+	return rc < 0 ? rc : env_apply("", to, err);
+}
+
 static int switch_environment(struct verb_run *v, struct error *err)
 {
 	struct environment old, new;
@@ -278,10 +290,7 @@ static int switch_environment(struct verb_run *v, struct error *err)
 
 	read_environment(v, "release", &old);
 	read_environment(v, "new_environment", &new);
-	old.device_count = 0;
-	rc = env_restore("", &old, err);
-	if (rc == 0)
-		rc = env_apply("", &new, err);
+	rc = change_pages(&old, &new, err);
 	return rc < 0 ? rc : env_record(v->d, v->intent.object, &new, err);
 }
 
@@ -293,10 +302,7 @@ static int switch_environment_back(struct verb_run *v, struct error *err)
 	read_environment(v, "environment", &old);
 	read_environment(v, "release", &release);
 	read_environment(v, "new_environment", &new);
-	new.device_count = 0;
-	rc = env_restore("", &new, err);
-	if (rc == 0)
-		rc = env_apply("", &release, err);
+	rc = change_pages(&new, &release, err);
 	return rc < 0 ? rc : env_record(v->d, v->intent.object, &old, err);
 }
 
