@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """discover on a target with many bdevs and subsystems, against SPDK's rpc.py doing the same calls.
 
-Wall time of the whole `cyborg-spdk discover --json` (its process, the node's devices, kits, targets)
-to that of rpc.py, called once for each method that discover asks; both in turn, medians of several.
+Wall time of the whole `cyborg-spdk discover --json` (process, the node's devices, kits, targets) to
+that of rpc.py, called once for each method that discover asks; both in turn, medians of several.
 rpc.py with all calls in one process, its best, is told as well.
 
 CYBORG_SPDK_REAL_RPC  command of SPDK's rpc.py; without it a client of our own that does nothing but

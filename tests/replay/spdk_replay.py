@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for an older SPDK target: that release's method names, parameters and answers in front,
-strictly held, and the embedded engine behind, which does the work. It says so in its version and log.
+"""A stand-in for an older SPDK target: that release's names, parameters and answers in front, held
+strictly, and the embedded engine behind, which does the work. It says so in its version and log.
 
 usage: spdk_replay.py --release YY.MM --engine PROGRAM [--schema FILE] -r SOCKET [-c CONFIG] [more]
 
-What it does not know goes to the engine's command line. Requests that are there together are carried
-out in order and answered in the opposite order, as any target may.
+What it does not know goes to the engine's command line. Requests that are there together are
+carried out in order and answered in the opposite order, as any target may.
 
 Threading: a thread a connection; each has its own connection to the engine.
 """
@@ -162,8 +162,9 @@ def listen(path):
 
 
 def arguments():
-    p = argparse.ArgumentParser(description="Stand in for an older SPDK target.", allow_abbrev=False,
-                                epilog="Handed on to the engine: --no-huge, --no-pci and any other.")
+    p = argparse.ArgumentParser(
+        description="Stand in for an older SPDK target.", allow_abbrev=False,
+        epilog="Handed on to the engine: --no-huge, --no-pci and any other.")
     p.add_argument("--release", required=True)
     p.add_argument("--engine", required=True)
     p.add_argument("--schema", help="SPDK's own schema, which the newest release needs")
