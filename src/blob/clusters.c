@@ -204,15 +204,13 @@ int blob_clusters_take_zeroed(struct blob_store *store, uint64_t count, struct b
 			 bdev_name(store->bdev), error_errno_text(rc));
 }
 
-/* --- zeroing for first writes
- * ------------------------------------------------------------------------------- */
+/* --- zeroing for first writes ----------------------------------------------------------------- */
 
 static int zero_run(struct blob_store *store, uint32_t first, uint32_t count)
 {
-	struct md_batch *batch = md_batch_begin(store);
-
 	uint64_t bytes = store->unmap_zeroes ? UNMAP_BYTES : ZERO_BYTES;
 	uint32_t most = (uint32_t)(bytes / store->geo.cluster_size);
+	struct md_batch *batch = md_batch_begin(store);
 
 	if (batch == NULL)
 		return -ENOMEM;
