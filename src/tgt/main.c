@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/version.h"
 #include "bdev/bdev.h"
 #include "reactor/io.h"
@@ -27,7 +28,6 @@
 #include "rpc/framework.h"
 #include "rpc/rpc.h"
 #include "rpc/server.h"
-#include "base/notify.h"
 #include "tgt/options.h"
 
 #define PROGRAM "cyborg-spdk-tgt"
