@@ -45,6 +45,14 @@ def script(path, command):
     return path
 
 
+def listens(path):
+    try:
+        RpcClient(path).close()
+        return True
+    except OSError:
+        return False
+
+
 def install(node, target, *more):
     return node("install", "a", "--backing", node.dir / "backing", "--size", "16M",
                 "--target", target, "--no-huge", *more)
@@ -122,7 +130,7 @@ def test_discover_knows_each(node, kit, release):
     with open(node.dir / "log", "wb") as log:
         process = subprocess.Popen([str(kit(release)), "-r", str(path)], stdout=log, stderr=log)
     try:
-        wait_until(path.exists, "the stand-in")
+        wait_until(lambda: listens(path), "the stand-in")
         found = [t for t in node("discover")["targets"] if t["socket"] == str(path)]
     finally:
         process.terminate()
@@ -145,7 +153,7 @@ def test_stand_in_is_strict(node, kit, program):
     path = node.dir / "spdk.sock"
     process = subprocess.Popen([str(kit("19.01")), "-r", str(path)], stdout=subprocess.DEVNULL)
     try:
-        wait_until(path.exists, "the stand-in")
+        wait_until(lambda: listens(path), "the stand-in")
         with RpcClient(path) as rpc:
             assert rpc.error("bdev_get_bdevs").code == -32601
             unknown = rpc.error("construct_malloc_bdev", num_blocks=8, block_size=512, x=1)

@@ -2,8 +2,8 @@
 """What SPDK's releases call and take, as facts: of the methods that the driver may call.
 
 A row is (first release, name, parameters): "x?" may be left out, "*" at the end stands for any
-other (transports take their own). What stands here is what SPDK's own decoders take, of the releases
-in RELEASES; the newest comes from SPDK's schema, which is not part of this repository.
+other (transports take their own). What stands here is what SPDK's own decoders take, of the
+releases in RELEASES; the newest comes from SPDK's schema, which is not part of this repository.
 """
 
 import json
