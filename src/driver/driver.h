@@ -147,7 +147,7 @@ struct kit {
 
 /** struct kit_options - options of a real SPDK that not each release has */
 struct kit_options {
-	bool no_huge, huge_unlink, no_pci, pci_allowed, disable_cpumask_locks;
+	bool no_huge, huge_unlink, no_pci, pci_allowed, disable_cpumask_locks, limit_coredump;
 };
 
 /** kits_find() - all target programs of the node, newest first; how many, or -ENOMEM */

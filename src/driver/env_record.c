@@ -107,6 +107,9 @@ static int plan_arguments(struct driver *d, const struct kit *kit, struct enviro
 		say(e, "--no-huge\n");
 	else if (o.huge_unlink)
 		say(e, "--huge-unlink\n");
+	/* Else an SPDK leaves cores of its whole memory wherever it was started from. */
+	if (o.limit_coredump)
+		say(e, "--limit-coredump\n");
 	say(e, "-s\n%llu\n", (unsigned long long)(e->size >> 20));
 	for (size_t i = 0; i < e->device_count && o.pci_allowed; i++)
 		say(e, "--pci-allowed\n%s\n", e->devices[i].address);

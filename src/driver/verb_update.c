@@ -197,9 +197,10 @@ static void trial_arguments(struct verb_run *v, const struct environment *e, cha
 		return;
 	/* Hugepages and functions are the old target's still, and so may its core be. */
 	if (o.no_huge)
-		snprintf(out, size, "--no-huge\n-s\n%llu\n%s%s",
+		snprintf(out, size, "--no-huge\n-s\n%llu\n%s%s%s",
 			 (unsigned long long)(e->size >> 20), o.no_pci ? "--no-pci\n" : "",
-			 o.disable_cpumask_locks ? "--disable-cpumask-locks\n" : "");
+			 o.disable_cpumask_locks ? "--disable-cpumask-locks\n" : "",
+			 o.limit_coredump ? "--limit-coredump\n" : "");
 }
 
 static int preflight(struct verb_run *v, struct error *err)
