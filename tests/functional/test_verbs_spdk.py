@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import RpcClient, wait_until
+from conftest import RpcClient, free_port, wait_until
 
 HOST = "nqn.2016-06.io.spdk:host1"
 SIZE = "32M"
@@ -59,7 +59,7 @@ class Life:
     def __init__(self, cli, program, kit, store=False):
         self.cli, self.perf = cli, str(program("cyborg-spdk-perf"))
         self.backing = cli.dir / "backing"
-        self.pids = set()
+        self.store, self.pids = store, set()
         self.left_by_others = {path for folder in LEFTOVERS for path in folder.glob("*pid*")}
         self.hugepages = HUGEPAGES.read_text()
         cli("install", "a", "--backing", self.backing, "--size", SIZE, "--target", kit,
@@ -67,6 +67,9 @@ class Life:
         self.note_pids()
         self.words = {"vm1": ["--size", "8M", "--qos", "rw_mb=900"], "vm2": ["--size", "4M"]} \
             if store else {"vm1": []}
+        # Ports of our own: those that attach chooses others may take while a target is away.
+        for words in self.words.values():
+            words += ["--listen", f"127.0.0.1:{free_port()}"]
         self.data = {instance: self.attach(instance)["data"] for instance in self.words}
         self.identity = self.recorded()
 
@@ -117,7 +120,7 @@ class Life:
     def end(self):
         """Detached and uninstalled, the node is as it was."""
         for instance in self.data:
-            self.cli("detach", instance, *(["--delete"] if self.words[instance] else []))
+            self.cli("detach", instance, *(["--delete"] if self.store else []))
         self.cli("uninstall", "a")
         assert not self.backing.exists() and not list((self.cli.state / "targets").iterdir())
         for pid in self.pids:
