@@ -18,6 +18,17 @@ static void set_attachment(struct verb_run *v, const struct attachment *a)
 	json_object_set_new(v->argument, "attachment", attachment_json(a));
 }
 
+/* The plan of a volume has started the target and brought back all exports just now. */
+static int connect_target(struct verb_run *v, const struct accelerator *acc, struct client **c,
+			  struct error *err)
+{
+	if (!strcmp(acc->scenario, SCENARIO_BLOBSTORE) && !verb_is_existing(v) &&
+	    target_connect(v->d, acc, c, err) == 0)
+		return 0;
+	*err = (struct error)ERROR_INIT;
+	return target_ensure(v->d, acc, c, err);
+}
+
 static int make_volume(struct verb_run *v, struct error *err)
 {
 	struct accelerator acc;
@@ -29,7 +40,7 @@ static int make_volume(struct verb_run *v, struct error *err)
 	verb_attachment(v, &a);
 	if (!a.volume[0] || verb_is_existing(v))
 		return 0;
-	rc = target_ensure(v->d, &acc, &c, err);
+	rc = connect_target(v, &acc, &c, err);
 	if (rc == 0)
 		rc = volume_make(c, &acc, &a, json_is_true(json_object_get(v->argument, "thick")),
 				 err);
@@ -137,7 +148,7 @@ static int export(struct verb_run *v, struct error *err)
 	int rc;
 
 	verb_accelerator(v, &acc);
-	rc = target_ensure(v->d, &acc, &c, err);
+	rc = connect_target(v, &acc, &c, err);
 	if (rc == 0)
 		rc = ensure(v, c, &acc, err);
 	if (rc == 0)
