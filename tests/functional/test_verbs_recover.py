@@ -22,7 +22,8 @@ def kill_both(cli, accelerator="a"):
 
 
 def test_nothing_is_installed(node):
-    assert node("recover") == {"state_dir": str(node.state), "health": "ok", "accelerators": []}
+    assert node("recover") == {"state_dir": str(node.state), "health": "ok", "accelerators": [],
+                               "finished": []}
 
 
 def test_all_is_as_recorded(installed):
