@@ -117,11 +117,4 @@ struct metrics_agent {
 void metrics_print(FILE *f, const struct metrics_target *targets, size_t count,
 		   const struct metrics_agent *agent);
 
-/* notify.c: sd_notify(3) without its library */
-
-/** notify() - tell the service manager @state ("READY=1\nSTATUS=..."); nothing without one */
-void notify(const char *state);
-/** notify_watchdog_ns() - how often to say WATCHDOG=1, half of what is asked for; 0: never */
-uint64_t notify_watchdog_ns(void);
-
 #endif

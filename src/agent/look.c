@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/notify.h"
 #include "driver/verb.h"
 
 void look_ping(struct look *l)
@@ -20,7 +21,7 @@ void look_ping(struct look *l)
 	if (l->watchdog_ns == 0 || now - l->pinged_ns < l->watchdog_ns)
 		return;
 	l->pinged_ns = now;
-	notify("WATCHDOG=1");
+	notify_send("WATCHDOG=1");
 }
 
 /* The library's own waits come by here about every 100 ms. */

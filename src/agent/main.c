@@ -17,6 +17,7 @@
 #include "agent/http.h"
 #include "agent/look.h"
 #include "base/clock.h"
+#include "base/notify.h"
 #include "base/options.h"
 #include "base/version.h"
 
@@ -126,7 +127,7 @@ static void say_ready(struct agent *a, const struct options *o)
 			  a->look.recover));
 	snprintf(text, sizeof(text), "READY=1\nSTATUS=Looking every %g s",
 		 (double)o->interval_ns / (double)NS_PER_SEC);
-	notify(text);
+	notify_send(text);
 }
 
 static void run(struct agent *a, const struct options *o)
@@ -146,7 +147,7 @@ static void run(struct agent *a, const struct options *o)
 		said = true;
 		pause_until(a, next);
 	}
-	notify("STOPPING=1");
+	notify_send("STOPPING=1");
 }
 
 static void print_once(struct agent *a)

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/options.h"
 
 static int send_state(const struct sockaddr_un *sa, socklen_t len, const char *state)
 {
@@ -52,4 +53,16 @@ void notify_send(const char *state)
 	if (rc < 0)
 		log_warning("NOTIFY_SOCKET %s: cannot send %s: %s", path, state,
 			    error_errno_text(rc));
+}
+
+uint64_t notify_watchdog_ns(void)
+{
+	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+	uint64_t us, of;
+
+	if (!usec || parse_u64(usec, &us) < 0 || us > UINT64_MAX / 1000)
+		return 0;
+	if (pid && (parse_u64(pid, &of) < 0 || of != (uint64_t)getpid()))
+		return 0;
+	return us * 1000 / 2;
 }

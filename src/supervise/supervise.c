@@ -23,7 +23,6 @@
 
 #include "base/clock.h"
 #include "base/notify.h"
-#include "base/options.h"
 
 #define TAIL_SIZE     2048		/* of the target's output, for the caller */
 #define READY_POLL_NS (5 * NS_PER_MSEC) /* between looks at the socket */
@@ -326,19 +325,6 @@ static int check_ready(struct supervisor *s, uint64_t now, struct error *err)
 	return 0;
 }
 
-/* sd_watchdog_enabled(3); twice as often as is asked for. */
-static void watchdog_open(struct supervisor *s)
-{
-	const char *pid = getenv("WATCHDOG_PID"), *time = getenv("WATCHDOG_USEC");
-	uint64_t us, owner;
-
-	if (!time || parse_u64(time, &us) != 0 || us < 2 || us > UINT64_MAX / 1000)
-		return;
-	if (pid && (parse_u64(pid, &owner) != 0 || owner != (uint64_t)getpid()))
-		return;
-	s->watchdog_ns = us * 1000 / 2;
-}
-
 static void tell_alive(struct supervisor *s, uint64_t now)
 {
 	if (!s->watchdog_ns || now < s->alive_at_ns)
@@ -465,7 +451,7 @@ static int open_files(struct supervisor *s, struct error *err)
 	s->pidfile = rc;
 	leftovers_direct(s->o->pidfile);
 	history_open(&s->history, s->o->history);
-	watchdog_open(s);
+	s->watchdog_ns = notify_watchdog_ns();
 	if (s->o->log) {
 		rc = logfile_open(&s->log, s->o->log, s->o->log_size, (unsigned int)s->o->log_keep,
 				  err);

@@ -22,6 +22,7 @@
 
 #include "agent/agent.h"
 #include "base/clock.h"
+#include "base/notify.h"
 
 static json_t *accelerator(const char *health, const char *drift)
 {
@@ -198,18 +199,18 @@ static void test_notification_reaches_its_socket(void **state)
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s", dir);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	setenv("NOTIFY_SOCKET", addr.sun_path, 1);
-	notify("READY=1");
+	notify_send("READY=1");
 	assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), 7);
 	assert_string_equal(got, "READY=1");
 	unlink(addr.sun_path);
 	rmdir(dir);
 	close(fd);
 	/* Nobody there, no path, too long a path: nothing happens. */
-	notify("READY=1");
+	notify_send("READY=1");
 	setenv("NOTIFY_SOCKET", "relative", 1);
-	notify("READY=1");
+	notify_send("READY=1");
 	unsetenv("NOTIFY_SOCKET");
-	notify("READY=1");
+	notify_send("READY=1");
 }
 
 static void test_watchdog_of_another_process_is_not_ours(void **state)
