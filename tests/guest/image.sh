@@ -15,7 +15,8 @@
 set -u -o pipefail
 export LC_ALL=C
 
-FORMAT=2 # goes up when the recipe below changes, so that old caches are made anew
+# What was made by another recipe than this one is made anew.
+FORMAT=$(sha256sum <"$0" | cut -c 1-16)
 
 KERNEL=linux-image-amd64
 
@@ -280,4 +281,4 @@ flock 9 || exit 1
 echo "image.sh: making the guest's image in $CACHE" >&2
 fetch_packages || die "cannot get Debian's packages: is a package mirror reachable?"
 make_image || die "cannot make an image of the packages in $CACHE/deb"
-echo $FORMAT >"$CACHE/format"
+echo "$FORMAT" >"$CACHE/format"
