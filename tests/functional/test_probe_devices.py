@@ -86,7 +86,8 @@ def test_security_device_mounted_in_another_namespace_is_refused(cli, loop):
     with subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c",
                            f"mount {device} /mnt && echo ready && read end"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout.readline() == "ready\n"
+        if child.stdout.readline() != "ready\n":
+            pytest.skip("no mount namespace of one's own here, as in a chroot")
         assert device not in open("/proc/mounts").read()
         refuses(cli, device, "mount", "mounted on /mnt")
         child.stdin.close()
