@@ -8,6 +8,7 @@ CYBORG_SPDK_REFERENCE  data of a real SPDK (default: ../shared/reference beside 
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -59,10 +60,15 @@ def wait_until(condition, what, seconds=PATIENCE):
 
 
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody holds now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody holds now, none of those that connections are given."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class RpcError(Exception):
