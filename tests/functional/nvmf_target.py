@@ -3,26 +3,11 @@
 
 import json
 import os
-import socket
-import time
 
 import nvme_tcp
+from conftest import free_port, wait_until
 
 NQN = "nqn.2016-06.io.spdk:cnode1"
-PATIENCE = 30.0
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE:g} s for {what}"
-        time.sleep(0.005)
 
 
 class Nvmf:
