@@ -12,6 +12,8 @@
 #include "agent/agent.h"
 #include "base/clock.h"
 
+#define FORMAT (JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9))
+
 static bool as_json;
 
 void journal_set_json(bool json)
@@ -38,28 +40,21 @@ static const char *stamp(char *buf, size_t size)
 	return buf;
 }
 
-static bool is_plain(const char *text)
+/* A word that stands without quotes; @quoted is the same as JSON writes it. */
+static bool is_plain(const char *word, const char *quoted)
 {
-	return *text && !strpbrk(text, " \"=\\") && strspn(text, "\t\n\r") == 0;
+	return word && *word && !strpbrk(word, " =") && !strchr(quoted, '\\');
 }
 
 /* Strings that are more than a word are quoted as JSON does, which leaves no control character. */
 static void print_pair(FILE *f, const char *key, json_t *value)
 {
-	char *text;
+	char *text = json_dumps(value, FORMAT | JSON_ENCODE_ANY);
 
-	if (json_is_string(value) && is_plain(json_string_value(value))) {
-		text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-		/* The quotes go; what JSON had to escape keeps them. */
-		if (text && !strchr(text, '\\'))
-			fprintf(f, " %s=%.*s", key, (int)strlen(text) - 2, text + 1);
-		else if (text)
-			fprintf(f, " %s=%s", key, text);
-	} else {
-		text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-		if (text)
-			fprintf(f, " %s=%s", key, text);
-	}
+	if (text && is_plain(json_string_value(value), text))
+		fprintf(f, " %s=%.*s", key, (int)strlen(text) - 2, text + 1);
+	else if (text)
+		fprintf(f, " %s=%s", key, text);
 	free(text);
 }
 
@@ -97,7 +92,7 @@ void journal(enum log_level level, const char *event, json_t *fields)
 		json_object_set_new(line, "event", json_string(event));
 		json_object_update(line, fields);
 		if (as_json)
-			json_dumpf(line, f, JSON_COMPACT | JSON_ENSURE_ASCII);
+			json_dumpf(line, f, FORMAT | JSON_COMPACT);
 		else
 			print_logfmt(f, line);
 		fputc('\n', f);
