@@ -20,7 +20,7 @@
  * @tool: the program that repairs every @repair_every'th store with torn pages; NULL: none does
  * @copied: of struct scenario
  * @unguarded: a store is used as if what torn volumes have were known (a mutant)
- * @found: volumes of the image; see verify.c
+ * @found: volumes of the image; see verify_parts.h
  * @damaged, @torn_supers, @nested_images, @repaired: counts
  * @lost: torn volumes that repair could not read either
  * @why: after a fault
