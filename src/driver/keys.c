@@ -7,27 +7,26 @@
  * Threading: as driver.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/key_file.h"
 #include "driver/driver.h"
 
 #define KEY_NAME_SIZE 64
 
-/** struct kind - of key; @form is how a file of it begins (NVMe Base 2.0 8.13.5.8, TCP 1.0 3.6.1.5)
- */
+/** struct kind - of key */
 struct kind {
-	const char *member, *parameter, *form, *suffix;
+	const char *member, *parameter;
+	const struct key_form *form;
+	const char *suffix;
 };
 
 static const struct kind kinds[] = {
-	{ "dhchap_key", "dhchap_key", "DHHC-1:", "dhchap" },
-	{ "dhchap_ctrlr_key", "dhchap_ctrlr_key", "DHHC-1:", "ctrlr" },
-	{ "psk", "psk", "NVMeTLSkey-1:", "psk" },
+	{ "dhchap_key", "dhchap_key", &key_form_dhchap, "dhchap" },
+	{ "dhchap_ctrlr_key", "dhchap_ctrlr_key", &key_form_dhchap, "ctrlr" },
+	{ "psk", "psk", &key_form_tls, "psk" },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -49,39 +48,14 @@ static void key_name(const struct attachment *a, size_t kind, char name[static K
 	snprintf(name, KEY_NAME_SIZE, "cs-%.40s-%s", uuid ? uuid + 1 : a->nqn, kinds[kind].suffix);
 }
 
-static int check_form(int fd, const struct kind *k, const char *path, struct error *err)
-{
-	char text[512];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-	bool good;
-
-	text[n > 0 ? n : 0] = '\0';
-	good = !strncmp(text, k->form, strlen(k->form)) && strlen(text) > strlen(k->form) + 8;
-	explicit_bzero(text, sizeof(text));
-	return good ? 0
-		    : error_set(err, -EINVAL,
-				"file %s holds no key for %s: it must begin with \"%s\"", path,
-				k->member, k->form);
-}
-
+/* The content goes nowhere: the target reads it by itself. */
 static int check_file(const struct kind *k, const char *path, struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
-	struct stat st;
+	struct key key;
+	int rc = key_file_read(path, k->form, &key, err);
 
-	if (fd < 0)
-		return error_set(err, -errno, "key file %s: %s", path, error_errno_text(-errno));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		rc = error_set(err, -EINVAL, "key file %s is no regular file", path);
-	else if (st.st_mode & (S_IRWXG | S_IRWXO))
-		rc = error_set(
-			err, -EPERM,
-			"key file %s may be read or written by others (mode %04o): chmod 600", path,
-			(unsigned int)st.st_mode & 07777);
-	else
-		rc = check_form(fd, k, path, err);
-	close(fd);
-	return rc;
+	explicit_bzero(&key, sizeof(key));
+	return rc < 0 ? error_prefix(err, "%s: ", k->member) : 0;
 }
 
 static int take_file(const struct kind *k, const char *path, char out[static STATE_PATH_SIZE],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DH-HMAC-CHAP (Base 2.0, 8.13.5): keys, messages, and the responses that prove a key.
+ * DH-HMAC-CHAP (Base 2.0, 8.13.5): messages, and the responses that prove a key.
  *
  * Threading: pure functions.
  */
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/key_file.h"
 
 #define NVME_DHCHAP_HASH_MAX 64u
 
@@ -106,22 +106,6 @@ struct nvme_auth_failure1 {
 	uint8_t explanation;
 } __attribute__((packed));
 
-/**
- * struct nvme_dhchap_key - a secret
- * @len: 32, 48 or 64; 0: there is none
- * @hash: by which it is bound to an NQN before use; 0: as it is
- */
-struct nvme_dhchap_key {
-	uint8_t bytes[NVME_DHCHAP_HASH_MAX];
-	uint8_t len;
-	uint8_t hash;
-};
-
-/** nvme_dhchap_key_parse() - "DHHC-1:HH:BASE64:" (Base 2.0, 8.13.5.8); the words name no part of it
- */
-int nvme_dhchap_key_parse(const char *text, struct nvme_dhchap_key *key, struct error *err);
-/** nvme_dhchap_key_read() - the same from a file */
-int nvme_dhchap_key_read(const char *path, struct nvme_dhchap_key *key, struct error *err);
 /** nvme_dhchap_hash_len() - bytes of a hash; 0 for one that is not known */
 uint8_t nvme_dhchap_hash_len(uint8_t hash);
 
@@ -140,7 +124,7 @@ struct nvme_dhchap_proof {
 };
 
 /** nvme_dhchap_respond() - 0, or -EIO when the cryptographic library fails */
-int nvme_dhchap_respond(const struct nvme_dhchap_key *key, const struct nvme_dhchap_proof *proof,
+int nvme_dhchap_respond(const struct key *key, const struct nvme_dhchap_proof *proof,
 			uint8_t out[static NVME_DHCHAP_HASH_MAX]);
 
 #endif

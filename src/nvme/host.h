@@ -157,7 +157,7 @@ struct nvme_ctrlr_options {
 	uint32_t connect_timeout_ms;
 	uint32_t timeout_ms;
 	uint32_t shutdown_timeout_ms;
-	struct nvme_dhchap_key dhchap_key, dhchap_ctrlr_key;
+	struct key dhchap_key, dhchap_ctrlr_key;
 };
 
 void nvme_ctrlr_options_init(struct nvme_ctrlr_options *opts);

@@ -107,12 +107,12 @@ static bool is_message(struct nvme_auth *auth, uint8_t id, const char *missing)
 	return false;
 }
 
-static const struct nvme_dhchap_key *host_key(const struct nvme_auth *auth)
+static const struct key *host_key(const struct nvme_auth *auth)
 {
 	return &auth->qp->ctrlr->opts.dhchap_key;
 }
 
-static const struct nvme_dhchap_key *ctrlr_key(const struct nvme_auth *auth)
+static const struct key *ctrlr_key(const struct nvme_auth *auth)
 {
 	return &auth->qp->ctrlr->opts.dhchap_ctrlr_key;
 }

@@ -91,14 +91,14 @@ static int take_key(const char *value, void *arg, struct error *err)
 {
 	struct raw *raw = arg;
 
-	return nvme_dhchap_key_read(value, &raw->o->ctrlr.dhchap_key, err);
+	return key_file_read(value, &key_form_dhchap, &raw->o->ctrlr.dhchap_key, err);
 }
 
 static int take_ctrlr_key(const char *value, void *arg, struct error *err)
 {
 	struct raw *raw = arg;
 
-	return nvme_dhchap_key_read(value, &raw->o->ctrlr.dhchap_ctrlr_key, err);
+	return key_file_read(value, &key_form_dhchap, &raw->o->ctrlr.dhchap_ctrlr_key, err);
 }
 
 static int take_mix(const char *value, void *arg, struct error *err)

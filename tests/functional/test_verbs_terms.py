@@ -144,6 +144,7 @@ def test_keys_of_the_host(store, key):
     assert store.io(answer, "--identify", "--prove", "--dhchap-key", key).returncode == 0
     other = store.cli.dir / "other.key"
     other.write_text(key_text(secret=SECRET[::-1]))
+    other.chmod(0o600)
     wrong = store.io(answer, "--identify", "--dhchap-key", other)
     assert wrong.returncode == 3 and "authentication of host" in wrong.stderr
     assert store.attach(*words)["attachment"] == answer["attachment"]
