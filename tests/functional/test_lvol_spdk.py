@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 
+from blobtool import copy
 from conftest import RpcClient, wait_until
 from lvol_target import MIB, Lvols, pattern, sha256
 
