@@ -158,6 +158,12 @@ static int find_remote(struct probe_device *d)
 			  "%s is another target's namespace, over %s", d->path, d->transport);
 }
 
+/* The kernel names a partition after its disk. */
+static bool is_partition(struct probe *p, const char *sys, const char *disk, const char *name)
+{
+	return !strncmp(name, disk, strlen(disk)) && probe_exists(p, "%s/%s/partition", sys, name);
+}
+
 static int find_partitions(struct probe *p, struct probe_device *d, const char *sys)
 {
 	DIR *dir = probe_opendir(p, "%s", sys);
@@ -168,7 +174,7 @@ static int find_partitions(struct probe *p, struct probe_device *d, const char *
 	if (!dir)
 		return 0;
 	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.' || !probe_exists(p, "%s/%s/partition", sys, e->d_name))
+		if (!is_partition(p, sys, d->name, e->d_name))
 			continue;
 		if (!count++ || strcmp(e->d_name, first) < 0)
 			snprintf(first, sizeof(first), "%.63s", e->d_name);
@@ -200,13 +206,15 @@ static int add_device(struct probe *p, struct probe_devices *out, const char *sy
 	struct probe_device *more, *d;
 	int rc;
 
+	if (!probe_read_u64(p, 0, "%s/size", sys))
+		return 0;
 	more = realloc(out->items, (out->count + 1) * sizeof(*more));
 	if (!more)
 		return -ENOMEM;
 	out->items = more;
 	d = &more[out->count];
 	rc = probe_block_fill(p, d, sys, name);
-	if (rc < 0 || d->size == 0)
+	if (rc < 0)
 		return rc == -ENOMEM ? rc : 0;
 	out->count++;
 	return find_all(p, d, sys);
@@ -215,16 +223,18 @@ static int add_device(struct probe *p, struct probe_devices *out, const char *sy
 static int add_partitions(struct probe *p, struct probe_devices *out, const char *disk)
 {
 	DIR *dir = probe_opendir(p, "/sys/block/%s", disk);
+	char above[PATH_MAX], sys[PATH_MAX];
 	struct dirent *e;
-	char sys[PATH_MAX];
 	int rc = 0;
 
 	if (!dir)
 		return 0;
+	snprintf(above, sizeof(above), "/sys/block/%s", disk);
 	while (rc == 0 && (e = readdir(dir))) {
+		if (!is_partition(p, above, disk, e->d_name))
+			continue;
 		snprintf(sys, sizeof(sys), "/sys/block/%s/%s", disk, e->d_name);
-		if (e->d_name[0] != '.' && probe_exists(p, "%s/partition", sys))
-			rc = add_device(p, out, sys, e->d_name);
+		rc = add_device(p, out, sys, e->d_name);
 	}
 	closedir(dir);
 	return rc;

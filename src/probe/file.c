@@ -18,13 +18,12 @@
 
 static int find_opens(struct probe *p, struct probe_device *d, const struct stat *st)
 {
-	for (const struct probe_open *o = probe_opens(p); o; o = o->next) {
-		if (o->type == S_IFREG && o->ino == st->st_ino && o->dev == st->st_dev)
-			return probe_find(d, PROBE_REASON_OPEN, PROBE_IN_USE, "end that process",
-					  "%s is open in process %d (%s)", d->path, o->pid,
-					  o->command);
-	}
-	return 0;
+	const struct probe_open *o = probe_opened(p, d->path, S_IFREG, st->st_dev, st->st_ino);
+
+	if (!o)
+		return 0;
+	return probe_find(d, PROBE_REASON_OPEN, PROBE_IN_USE, "end that process",
+			  "%s is open in process %d (%s)", d->path, o->pid, o->command);
 }
 
 pid_t probe_lock_pid(const struct probe *p, const struct stat *st)
@@ -105,7 +104,8 @@ static int fill_file(struct probe *p, const char *path, const struct stat *st,
 		return error_set(err, -errno, "file %s: %s", path, error_errno_text(-errno));
 	slash = strrchr(d->path, '/');
 	snprintf(d->name, sizeof(d->name), "%.255s", slash + 1);
-	d->dev = st->st_dev;
+	d->dev = p->file_dev = st->st_dev;
+	p->file_ino = st->st_ino;
 	d->size = (uint64_t)st->st_size;
 	d->block_size = 512;
 	d->numa_node = -1;

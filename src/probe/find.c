@@ -61,17 +61,12 @@ void probe_device_fini(struct probe_device *d)
 
 static int find_mounts(struct probe *p, struct probe_device *d)
 {
-	for (const struct probe_mount *m = probe_mounts(p); m; m = m->next) {
-		int rc;
+	const struct probe_mount *m = probe_mounted(p, d->dev, d->path);
 
-		if (m->dev != d->dev && strcmp(m->source, d->path) != 0)
-			continue;
-		rc = probe_find(d, PROBE_REASON_MOUNT, PROBE_IN_USE, "unmount it",
-				"%s is mounted on %s (seen by process %d)", d->path, m->where,
-				m->pid);
-		return rc;
-	}
-	return 0;
+	if (!m)
+		return 0;
+	return probe_find(d, PROBE_REASON_MOUNT, PROBE_IN_USE, "unmount it",
+			  "%s is mounted on %s (seen by process %d)", d->path, m->where, m->pid);
 }
 
 int probe_find_swap(struct probe *p, struct probe_device *d)
@@ -280,20 +275,15 @@ static dev_t generic_of(struct probe *p, const struct probe_device *d, const cha
 
 static int find_opens(struct probe *p, struct probe_device *d, const char *sys)
 {
-	dev_t generic = p->live ? generic_of(p, d, sys) : 0;
+	const struct probe_open *o = probe_opened(p, d->path, S_IFBLK, d->dev, 0);
+	dev_t generic = p->live && !o ? generic_of(p, d, sys) : 0;
 
-	for (const struct probe_open *o = probe_opens(p); o; o = o->next) {
-		bool same = p->live ? o->type == S_IFBLK && o->dev == d->dev
-				    : !strcmp(o->target, d->path);
-
-		if (o->type == S_IFCHR && generic && o->dev == generic)
-			same = true;
-		if (same)
-			return probe_find(d, PROBE_REASON_OPEN, PROBE_IN_USE, "end that process",
-					  "%s is open in process %d (%s)", d->path, o->pid,
-					  o->command);
-	}
-	return 0;
+	if (generic)
+		o = probe_opened(p, d->path, S_IFCHR, generic, 0);
+	if (!o)
+		return 0;
+	return probe_find(d, PROBE_REASON_OPEN, PROBE_IN_USE, "end that process",
+			  "%s is open in process %d (%s)", d->path, o->pid, o->command);
 }
 
 int probe_find_users(struct probe *p, struct probe_device *d, const char *sys)

@@ -12,12 +12,12 @@
 #include "base/clock.h"
 #include "probe/probe.h"
 
+/** struct probe_mount - one of the mounts of a device; @pid: a process that sees it */
 struct probe_mount {
 	dev_t dev;
+	pid_t pid;
 	char source[256];
 	char where[256];
-	pid_t pid; /* a process that sees it */
-	struct probe_mount *next;
 };
 
 /**
@@ -33,8 +33,13 @@ struct probe_open {
 	ino_t ino;
 	pid_t pid;
 	char command[16];
-	struct probe_open *next;
-	char target[];
+	char *target;
+};
+
+/** struct probe_netns - a network namespace, "net:[N]", with a process that lives in it */
+struct probe_netns {
+	char name[32];
+	pid_t pid;
 };
 
 /** struct probe_holder - a socket that a process holds */
@@ -57,8 +62,11 @@ struct probe_loop {
 
 /**
  * struct probe - see probe_create()
- * @mounts, @opens, @holders, @loops: read once for a whole listing, forgotten by probe_refresh()
- * @holders: sorted by inode
+ * @mounts, @opens, @holders, @netns, @runs_target: read once for a whole listing by probe_look(),
+ *         forgotten by probe_refresh(); so are @loops
+ * @mounts, @opens, @holders: sorted, see their lookups
+ * @file_dev, @file_ino: the regular file of which probe_look() keeps who has it open
+ * @runs_target: processes that run a target program
  * @blind_fds, @blind_mounts: processes whose files, and whose mounts, this user may not see
  * @stuck: children that could not be killed yet
  */
@@ -68,11 +76,14 @@ struct probe {
 	struct probe_mount *mounts;
 	struct probe_open *opens;
 	struct probe_holder *holders;
-	size_t holder_count;
 	struct probe_loop *loops;
-	size_t loop_count;
+	struct probe_netns *netns;
+	pid_t *runs_target;
+	size_t mount_count, open_count, holder_count, loop_count, netns_count, runs_target_count;
+	dev_t file_dev;
+	ino_t file_ino;
 	unsigned int blind_fds, blind_mounts;
-	bool have_mounts, have_opens, have_loops;
+	bool looked, have_loops;
 	pid_t stuck[16];
 	size_t stuck_count;
 };
@@ -127,11 +138,31 @@ bool probe_exists(const struct probe *p, const char *fmt, ...)
 /** probe_is_pid() - the name of a folder of /proc that is a process */
 bool probe_is_pid(const char *name);
 
-/* who.c: mounts, open files and sockets of all processes */
-const struct probe_mount *probe_mounts(struct probe *p);
-const struct probe_open *probe_opens(struct probe *p);
+/* who.c: what all processes have */
+
+/** probe_look() - read /proc, unless that was done since probe_refresh() */
+void probe_look(struct probe *p);
+/**
+ * probe_opened() - the first process that has it open; NULL
+ * @path: by which it is known in a made-up system
+ * @ino: of a regular file (which was @p->file_ino when probe_look() read), else 0
+ */
+const struct probe_open *probe_opened(struct probe *p, const char *path, mode_t type, dev_t dev,
+				      ino_t ino);
 /** probe_socket_pid() - who holds a socket; 0 when that is not visible */
 pid_t probe_socket_pid(struct probe *p, unsigned long long inode);
+
+/* targets.c */
+
+/** probe_is_target_program() - one that we know for a target, by the last part of its path */
+bool probe_is_target_program(const char *path);
+
+/* mounts.c */
+
+/** probe_take_mount() - keep what a line of mountinfo tells of a device */
+void probe_take_mount(struct probe *p, pid_t pid, const char *line);
+/** probe_mounted() - a mount of the device, or of what is mounted by the name @source; NULL */
+const struct probe_mount *probe_mounted(struct probe *p, dev_t dev, const char *source);
 /** probe_unescape() - decode the \040 of mountinfo and swaps, in place */
 void probe_unescape(char *text);
 

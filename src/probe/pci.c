@@ -150,17 +150,16 @@ static void find_user(struct probe *p, struct probe_nvme *v)
 {
 	char path[64], text[320];
 	dev_t dev = user_device(p, v, path, sizeof(path));
+	const struct probe_open *o = NULL;
 
-	for (const struct probe_open *o = probe_opens(p); path[0] && o; o = o->next) {
-		if (p->live ? o->type != S_IFCHR || !dev || o->dev != dev
-			    : strcmp(o->target, path) != 0)
-			continue;
-		snprintf(text, sizeof(text),
-			 "%s is driven from user space by process %d (%s), which has %s open",
-			 v->address, o->pid, o->command, path);
-		object(v, PROBE_REASON_USER_SPACE, PROBE_IN_USE, "end that process", text);
+	if (path[0] && (dev || !p->live))
+		o = probe_opened(p, path, S_IFCHR, dev, 0);
+	if (!o)
 		return;
-	}
+	snprintf(text, sizeof(text),
+		 "%s is driven from user space by process %d (%s), which has %s open", v->address,
+		 o->pid, o->command, path);
+	object(v, PROBE_REASON_USER_SPACE, PROBE_IN_USE, "end that process", text);
 }
 
 static void find_lock(struct probe *p, struct probe_nvme *v)

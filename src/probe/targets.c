@@ -43,7 +43,7 @@ struct process {
 	bool contained;
 };
 
-/** struct finder - a search for targets; @netns: seen ones */
+/** struct finder - a search for targets */
 struct finder {
 	struct probe *p;
 	const char *dir;
@@ -51,8 +51,6 @@ struct finder {
 	size_t process_count;
 	struct probe_target *targets;
 	size_t count;
-	char (*netns)[64];
-	size_t netns_count;
 	int rc;
 };
 
@@ -70,6 +68,11 @@ static const char *base_name(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
+}
+
+bool probe_is_target_program(const char *path)
+{
+	return strcmp(kind_of(base_name(path)), "unknown") != 0;
 }
 
 /* -r FILE, -rFILE, --rpc-socket FILE, --rpc-socket=FILE: the same for all of SPDK's programs. */
@@ -297,54 +300,6 @@ static void read_sockets(struct finder *f, const char *proc)
 		fclose(file);
 }
 
-/* Return: the network namespace of the process is one that was not met before. */
-static bool netns_is_new(struct finder *f, const char *pid)
-{
-	char name[64];
-	void *more;
-
-	if (!probe_readlink(f->p, name, sizeof(name), "/proc/%s/ns/net", pid))
-		return false;
-	for (size_t i = 0; i < f->netns_count; i++) {
-		if (!strcmp(f->netns[i], name))
-			return false;
-	}
-	more = realloc(f->netns, (f->netns_count + 1) * sizeof(*f->netns));
-	if (!more)
-		return false;
-	f->netns = more;
-	memcpy(f->netns[f->netns_count++], name, sizeof(name));
-	return true;
-}
-
-static void each_process(struct finder *f, void (*fn)(struct finder *f, const char *pid))
-{
-	DIR *dir = probe_opendir(f->p, "/proc");
-	struct dirent *e;
-
-	while (dir && (e = readdir(dir))) {
-		if (probe_is_pid(e->d_name))
-			fn(f, e->d_name);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-static void on_process(struct finder *f, const char *pid)
-{
-	if (atoi(pid) != getpid() || !f->p->live)
-		add_process(f, atoi(pid));
-}
-
-static void on_netns(struct finder *f, const char *pid)
-{
-	char proc[32];
-
-	snprintf(proc, sizeof(proc), "%.20s/", pid);
-	if (netns_is_new(f, pid))
-		read_sockets(f, proc);
-}
-
 /* Targets whose socket was not found: it listens on none, or on one that this user cannot see. */
 static void add_silent(struct finder *f)
 {
@@ -432,10 +387,18 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
 {
 	struct finder f = { .p = p, .dir = dir };
 
-	each_process(&f, on_process);
-	netns_is_new(&f, "self");
+	probe_look(p);
+	for (size_t i = 0; i < p->runs_target_count; i++)
+		add_process(&f, p->runs_target[i]);
 	read_sockets(&f, "");
-	each_process(&f, on_netns);
+	for (size_t i = 0; i < p->netns_count; i++) {
+		char proc[32];
+
+		/* That of this process comes first, and was read. */
+		snprintf(proc, sizeof(proc), "%d/", p->netns[i].pid);
+		if (p->netns[i].pid)
+			read_sockets(&f, proc);
+	}
 	add_silent(&f);
 	read_cpu_locks(&f, "/var/tmp");
 	for (size_t i = 0; i < f.process_count; i++) {
@@ -446,7 +409,6 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
 			read_cpu_locks(&f, folder);
 	}
 	free(f.processes);
-	free(f.netns);
 	if (f.rc < 0) {
 		free(f.targets);
 		f.targets = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounts of every mount namespace, and open devices, files and sockets of every process, as far as
- * this user may see them. Read in one pass over /proc; nothing here waits for a file system.
+ * Who uses what: open devices, files and sockets of every process, mounts of every mount namespace,
+ * network namespaces, and who runs a target program, as far as this user may see them. All is read
+ * in one pass over /proc; nothing here waits for a file system.
  *
  * Threading: as probe.h.
  */
@@ -16,151 +17,181 @@
 
 #include "probe/internal.h"
 
-void probe_unescape(char *text)
+#define FOLDER_ROOM (32 * 1024)
+#define ID_SIZE	    48 /* "PID/task/TID" */
+
+/* Character devices that lead to no storage, and that nearly each process has open. */
+#define MAJOR_MEM 1
+#define MAJOR_TTY 5
+#define MAJOR_PTS 136 /* to 143 */
+
+/**
+ * struct view - what a process sees of the mounts: its namespace, and the root it has in it
+ *
+ * The namespace alone would not do: a process in a chroot sees fewer mounts of the same.
+ */
+struct view {
+	char ns[32];
+	uint64_t mount, ino;
+	uint32_t major, minor;
+};
+
+/**
+ * struct pass - one reading of /proc
+ * @proc: the folder; all names are relative to it
+ * @views: mounts that were read already; @first_ids: the numbers of their first mounts, where a
+ *         view cannot be told
+ * @self: this process, whose own descriptors are no use
+ * @kernel: a kernel thread was met: all of them see the same
+ */
+struct pass {
+	struct probe *p;
+	int proc;
+	struct view *views;
+	size_t view_count;
+	int *first_ids;
+	size_t id_count;
+	pid_t self;
+	bool kernel;
+	char folder[FOLDER_ROOM];
+};
+
+/* Room for one more of a growing array: at each power of two twice as much. */
+static void *array_room(void *array, size_t count, size_t size)
 {
-	char *out = text;
-
-	for (char *in = text; *in; in++) {
-		unsigned int c;
-
-		if (in[0] == '\\' && strspn(in + 1, "01234567") >= 3 &&
-		    sscanf(in + 1, "%3o", &c) == 1 && c) {
-			*out++ = (char)c;
-			in += 3;
-		} else {
-			*out++ = *in;
-		}
-	}
-	*out = '\0';
+	return count & (count + 1) ? array : reallocarray(array, 2 * (count + 1), size);
 }
 
-/*
- * proc(5): ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELDS...] - TYPE SOURCE SUPER_OPTIONS. The
- * source is compared too: btrfs tells an anonymous device number.
- */
-static bool mount_parse(const char *line, struct probe_mount *m)
+static ssize_t link_text(const struct pass *s, const char *id, const char *name, char *out,
+			 size_t size)
 {
-	unsigned int major, minor;
-	const char *behind = strstr(line, " - ");
+	char path[ID_SIZE + 32];
+	ssize_t n;
 
-	if (!behind || sscanf(line, "%*d %*d %u:%u %*s %255s", &major, &minor, m->where) != 3)
+	snprintf(path, sizeof(path), "%s/%s", id, name);
+	n = readlinkat(s->proc, path, out, size - 1);
+	out[n > 0 ? n : 0] = '\0';
+	return n < 0 ? -errno : n;
+}
+
+static void read_command(const struct pass *s, const char *id, char out[static 16])
+{
+	char path[ID_SIZE + 8];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/comm", id);
+	fd = openat(s->proc, path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, out, 15);
+	out[n > 0 ? n : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Return: false where this system does not tell enough. */
+static bool view_of(const struct pass *s, const char *id, struct view *v)
+{
+	char path[ID_SIZE + 8];
+	struct statx st;
+
+	memset(v, 0, sizeof(*v));
+	if (!s->p->live || link_text(s, id, "ns/mnt", v->ns, sizeof(v->ns)) <= 0)
 		return false;
-	if (sscanf(behind + 3, "%*s %255s", m->source) != 1)
+	snprintf(path, sizeof(path), "%s/root", id);
+	if (statx(s->proc, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_MNT_ID,
+		  &st) < 0 ||
+	    !(st.stx_mask & STATX_MNT_ID))
 		return false;
-	m->dev = makedev(major, minor);
-	probe_unescape(m->where);
-	probe_unescape(m->source);
+	v->mount = st.stx_mnt_id;
+	v->ino = st.stx_ino;
+	v->major = st.stx_dev_major;
+	v->minor = st.stx_dev_minor;
 	return true;
 }
 
-/** struct seen - mount namespaces that were read already, by the number of their first mount */
-struct seen {
-	int *ids;
-	size_t count;
-};
-
-static bool seen_before(struct seen *s, int id)
+static bool view_is_new(struct pass *s, const struct view *v)
 {
-	void *more;
+	struct view *more;
 
-	for (size_t i = 0; i < s->count; i++) {
-		if (s->ids[i] == id)
-			return true;
+	/* Neighbours often are of one container. */
+	for (size_t i = s->view_count; i > 0; i--) {
+		if (!memcmp(&s->views[i - 1], v, sizeof(*v)))
+			return false;
 	}
-	more = realloc(s->ids, (s->count + 1) * sizeof(*s->ids));
-	if (!more)
-		return false;
-	s->ids = more;
-	s->ids[s->count++] = id;
-	return false;
+	more = array_room(s->views, s->view_count, sizeof(*more));
+	if (more) {
+		s->views = more;
+		more[s->view_count++] = *v;
+	}
+	return true;
 }
 
-static void add_mount(struct probe *p, pid_t pid, const char *line)
+/* A mount's number is its own in the whole system. */
+static bool first_is_new(struct pass *s, int id)
 {
-	struct probe_mount *m = calloc(1, sizeof(*m));
+	int *more;
 
-	if (!m || !mount_parse(line, m)) {
-		free(m);
-		return;
+	for (size_t i = 0; i < s->id_count; i++) {
+		if (s->first_ids[i] == id)
+			return false;
 	}
-	m->pid = pid;
-	m->next = p->mounts;
-	p->mounts = m;
+	more = array_room(s->first_ids, s->id_count, sizeof(*more));
+	if (more) {
+		s->first_ids = more;
+		more[s->id_count++] = id;
+	}
+	return true;
 }
 
-/*
- * A mount's number is its own in the whole system: the first one's tells the namespace. The link to
- * the namespace would not do: a process in a chroot sees fewer mounts of the same.
- */
-static void mounts_of(struct probe *p, pid_t pid, struct seen *seen)
+static void mounts_of(struct pass *s, pid_t pid, const char *id)
 {
-	FILE *f = probe_fopen(p, "/proc/%d/mountinfo", pid);
-	char *line = NULL;
-	size_t size = 0;
+	char path[ID_SIZE + 16], *line = NULL;
 	bool first = true;
-	int id;
+	size_t size = 0;
+	struct view v;
+	FILE *f;
+	int fd, number;
 
-	if (!f && p->live && errno == EACCES)
-		p->blind_mounts++;
-	while (f && getline(&line, &size, f) > 0) {
-		if (first && sscanf(line, "%d", &id) == 1 && seen_before(seen, id))
+	if (view_of(s, id, &v) && !view_is_new(s, &v))
+		return;
+	snprintf(path, sizeof(path), "%s/mountinfo", id);
+	fd = openat(s->proc, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && s->p->live && errno == EACCES)
+		s->p->blind_mounts++;
+	f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!f)
+		return;
+	while (getline(&line, &size, f) > 0) {
+		if (first && sscanf(line, "%d", &number) == 1 && !first_is_new(s, number))
 			break;
 		first = false;
-		add_mount(p, pid, line);
+		probe_take_mount(s->p, pid, line);
 	}
 	free(line);
-	if (f)
-		fclose(f);
+	fclose(f);
 }
 
-const struct probe_mount *probe_mounts(struct probe *p)
+static void network_of(struct pass *s, pid_t pid, const char *id)
 {
-	struct seen seen = { 0 };
-	struct dirent *e;
-	DIR *dir;
+	struct probe *p = s->p;
+	struct probe_netns *more, ns = { .pid = pid };
 
-	if (p->have_mounts)
-		return p->mounts;
-	p->have_mounts = true;
-	dir = probe_opendir(p, "/proc");
-	if (!dir)
-		return NULL;
-	while ((e = readdir(dir))) {
-		if (probe_is_pid(e->d_name))
-			mounts_of(p, atoi(e->d_name), &seen);
+	if (link_text(s, id, "ns/net", ns.name, sizeof(ns.name)) <= 0)
+		return;
+	for (size_t i = p->netns_count; i > 0; i--) {
+		if (!strcmp(p->netns[i - 1].name, ns.name))
+			return;
 	}
-	closedir(dir);
-	free(seen.ids);
-	return p->mounts;
-}
-
-/*
- * In a live system the kernel says what an fd is; elsewhere only the text of the link is there. The
- * kernel may not ask a server for that: of a file on a dead network file system it would wait.
- */
-static bool open_is_storage(struct probe *p, pid_t pid, const char *fd, struct probe_open *o)
-{
-	const int flags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
-	struct statx st;
-	char path[64];
-
-	if (!p->live)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%.16s", pid, fd);
-	if (statx(AT_FDCWD, path, flags, STATX_TYPE | STATX_INO, &st) < 0)
-		return false;
-	o->type = st.stx_mode & S_IFMT;
-	if (o->type == S_IFREG) {
-		o->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
-		o->ino = st.stx_ino;
-		return true;
+	more = array_room(p->netns, p->netns_count, sizeof(*more));
+	if (more) {
+		p->netns = more;
+		more[p->netns_count++] = ns;
 	}
-	o->dev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
-	return o->type == S_IFBLK || o->type == S_IFCHR;
 }
 
 /* Another probe that looks at the same time is no user. */
-static bool is_probe(struct probe *p, pid_t pid, const char *command, const char *fd)
+static bool is_probe(const struct pass *s, const char *id, const char *command, const char *fd)
 {
 	unsigned int flags = O_RDWR;
 	char line[64];
@@ -168,7 +199,7 @@ static bool is_probe(struct probe *p, pid_t pid, const char *command, const char
 
 	if (strcmp(command, PROBE_CHILD_NAME) != 0)
 		return false;
-	f = probe_fopen(p, "/proc/%d/fdinfo/%s", pid, fd);
+	f = probe_fopen(s->p, "/proc/%s/fdinfo/%s", id, fd);
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "flags: %o", &flags) == 1)
 			break;
@@ -178,64 +209,212 @@ static bool is_probe(struct probe *p, pid_t pid, const char *command, const char
 	return (flags & O_ACCMODE) == O_RDONLY;
 }
 
-static void add_open(struct probe *p, pid_t pid, const char *command, const char *fd,
-		     const char *target)
-{
-	size_t len = p->live ? 0 : strlen(target) + 1;
-	struct probe_open *o = calloc(1, sizeof(*o) + len);
-
-	if (!o || !open_is_storage(p, pid, fd, o)) {
-		free(o);
-		return;
-	}
-	o->pid = pid;
-	snprintf(o->command, sizeof(o->command), "%s", command);
-	if (len)
-		memcpy(o->target, target, len);
-	o->next = p->opens;
-	p->opens = o;
-}
-
 static void add_holder(struct probe *p, pid_t pid, unsigned long long inode)
 {
-	struct probe_holder *more = p->holders;
+	struct probe_holder *more = array_room(p->holders, p->holder_count, sizeof(*more));
 
-	/* Grown at each power of two. */
-	if (!(p->holder_count & (p->holder_count + 1)))
-		more = realloc(p->holders, 2 * (p->holder_count + 1) * sizeof(*more));
 	if (!more)
 		return;
 	p->holders = more;
 	more[p->holder_count++] = (struct probe_holder){ .inode = inode, .pid = pid };
 }
 
-static void opens_of(struct probe *p, pid_t pid)
+static bool is_storage(const struct probe *p, const struct probe_open *o)
 {
-	DIR *dir = probe_opendir(p, "/proc/%d/fd", pid);
-	char command[16], target[PATH_MAX];
-	unsigned long long inode;
-	struct dirent *e;
+	unsigned int number = major(o->dev);
 
-	if (!dir) {
-		if (p->live && errno == EACCES)
-			p->blind_fds++;
-		return;
-	}
-	probe_read(p, command, sizeof(command), "/proc/%d/comm", pid);
-	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.' ||
-		    !probe_readlink(p, target, sizeof(target), "/proc/%d/fd/%s", pid, e->d_name))
-			continue;
-		if (sscanf(target, "socket:[%llu]", &inode) == 1)
-			add_holder(p, pid, inode);
-		else if (target[0] == '/' && !(p->live && pid == getpid()) &&
-			 !is_probe(p, pid, command, e->d_name))
-			add_open(p, pid, command, e->d_name, target);
-	}
-	closedir(dir);
+	if (o->type == S_IFREG)
+		return o->dev == p->file_dev && o->ino == p->file_ino;
+	return o->type == S_IFBLK ||
+	       (o->type == S_IFCHR && number != MAJOR_MEM && number != MAJOR_TTY &&
+		(number < MAJOR_PTS || number > MAJOR_PTS + 7));
 }
 
-static int by_inode(const void *a, const void *b)
+/*
+ * In a live system the kernel says what a descriptor is; it may not ask a server for that: of a
+ * file on a dead network file system it would wait.
+ */
+static bool identify(struct pass *s, pid_t pid, int dir, const char *fd, struct probe_open *o)
+{
+	struct statx st;
+
+	if (statx(dir, fd, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st) < 0)
+		return false;
+	o->type = st.stx_mode & S_IFMT;
+	o->ino = st.stx_ino;
+	if (o->type == S_IFREG)
+		o->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+	else
+		o->dev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
+	if (o->type == S_IFSOCK)
+		add_holder(s->p, pid, st.stx_ino);
+	if (o->type != S_IFREG)
+		o->ino = 0;
+	return pid != s->self && is_storage(s->p, o);
+}
+
+/* In a made-up system only the text of the link is there. */
+static bool identify_by_text(struct pass *s, pid_t pid, int dir, const char *fd,
+			     struct probe_open *o)
+{
+	unsigned long long inode;
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dir, fd, target, sizeof(target) - 1);
+
+	target[n > 0 ? n : 0] = '\0';
+	if (sscanf(target, "socket:[%llu]", &inode) == 1)
+		add_holder(s->p, pid, inode);
+	o->target = target[0] == '/' ? strdup(target) : NULL;
+	return o->target;
+}
+
+static void take_descriptor(struct pass *s, const char *id, int dir, const char *fd,
+			    struct probe_open *o)
+{
+	struct probe *p = s->p;
+	struct probe_open *more;
+
+	o->target = NULL;
+	if (!(p->live ? identify(s, o->pid, dir, fd, o) : identify_by_text(s, o->pid, dir, fd, o)))
+		return;
+	if (!o->command[0])
+		read_command(s, id, o->command);
+	more = is_probe(s, id, o->command, fd) ? NULL
+					       : array_room(p->opens, p->open_count, sizeof(*more));
+	if (!more) {
+		free(o->target);
+		return;
+	}
+	p->opens = more;
+	more[p->open_count++] = *o;
+}
+
+static void opens_of(struct pass *s, pid_t pid, const char *id)
+{
+	struct probe_open o = { .pid = pid };
+	char path[ID_SIZE + 8];
+	ssize_t n;
+	int dir;
+
+	snprintf(path, sizeof(path), "%s/fd", id);
+	dir = openat(s->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0) {
+		if (s->p->live && errno == EACCES)
+			s->p->blind_fds++;
+		return;
+	}
+	while ((n = getdents64(dir, s->folder, sizeof(s->folder))) > 0) {
+		const struct dirent64 *e;
+
+		for (const char *at = s->folder; at < s->folder + n; at += e->d_reclen) {
+			e = (const struct dirent64 *)(const void *)at;
+			if (e->d_name[0] != '.')
+				take_descriptor(s, id, dir, e->d_name, &o);
+		}
+	}
+	close(dir);
+}
+
+enum process {
+	PROCESS_RUNS,	/* a program */
+	PROCESS_KERNEL, /* a thread of the kernel: it has no descriptors */
+	PROCESS_ENDED,	/* its first thread at least */
+};
+
+/*
+ * Who has no memory has no program: a thread of the kernel, which has a root, or one that has
+ * ended. The name is what is left where this user may not read the link.
+ */
+static enum process program_of(const struct pass *s, const char *id, char out[static PATH_MAX])
+{
+	ssize_t n = link_text(s, id, "exe", out, PATH_MAX);
+	char root[PATH_MAX], *gone;
+
+	if (n <= 0) {
+		if (n == -ENOENT && s->p->live)
+			return link_text(s, id, "root", root, sizeof(root)) > 0 ? PROCESS_KERNEL
+										: PROCESS_ENDED;
+		read_command(s, id, out);
+	}
+	gone = strstr(out, " (deleted)");
+	if (gone)
+		*gone = '\0';
+	return PROCESS_RUNS;
+}
+
+static void add_target(struct probe *p, pid_t pid)
+{
+	pid_t *more = array_room(p->runs_target, p->runs_target_count, sizeof(*more));
+
+	if (!more)
+		return;
+	p->runs_target = more;
+	more[p->runs_target_count++] = pid;
+}
+
+static void look_at(struct pass *s, pid_t pid, const char *id)
+{
+	mounts_of(s, pid, id);
+	network_of(s, pid, id);
+	opens_of(s, pid, id);
+}
+
+/* Where the first thread has ended the others have what the process has. */
+static void look_at_threads(struct pass *s, pid_t pid)
+{
+	DIR *dir = probe_opendir(s->p, "/proc/%d/task", pid);
+	char id[ID_SIZE], program[PATH_MAX];
+	struct dirent *e;
+	bool found = false;
+
+	while (dir && !found && (e = readdir(dir))) {
+		if (!probe_is_pid(e->d_name) || atoi(e->d_name) == pid)
+			continue;
+		snprintf(id, sizeof(id), "%d/task/%.16s", pid, e->d_name);
+		found = program_of(s, id, program) == PROCESS_RUNS;
+		if (found)
+			look_at(s, pid, id);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void on_process(struct pass *s, const char *name)
+{
+	char program[PATH_MAX];
+	pid_t pid = atoi(name);
+
+	switch (program_of(s, name, program)) {
+	case PROCESS_RUNS:
+		if (probe_is_target_program(program))
+			add_target(s->p, pid);
+		look_at(s, pid, name);
+		break;
+	case PROCESS_KERNEL:
+		if (!s->kernel)
+			look_at(s, pid, name);
+		s->kernel = true;
+		break;
+	case PROCESS_ENDED:
+		look_at_threads(s, pid);
+		break;
+	}
+}
+
+static int open_order(const void *a, const void *b)
+{
+	const struct probe_open *x = a, *y = b;
+
+	if (x->type != y->type)
+		return x->type < y->type ? -1 : 1;
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return x->pid - y->pid;
+}
+
+static int holder_order(const void *a, const void *b)
 {
 	const struct probe_holder *x = a, *y = b;
 
@@ -244,32 +423,79 @@ static int by_inode(const void *a, const void *b)
 	return x->pid - y->pid;
 }
 
-const struct probe_open *probe_opens(struct probe *p)
+static void pass_end(struct pass *s)
 {
+	struct probe *p = s->p;
+
+	if (p->open_count)
+		qsort(p->opens, p->open_count, sizeof(*p->opens), open_order);
+	if (p->holder_count)
+		qsort(p->holders, p->holder_count, sizeof(*p->holders), holder_order);
+	free(s->views);
+	free(s->first_ids);
+	free(s);
+}
+
+void probe_look(struct probe *p)
+{
+	struct pass *s = p->looked ? NULL : calloc(1, sizeof(*s));
 	struct dirent *e;
 	DIR *dir;
 
-	if (p->have_opens)
-		return p->opens;
-	p->have_opens = true;
+	p->looked = true;
+	if (!s)
+		return;
+	s->p = p;
+	s->self = getpid();
 	dir = probe_opendir(p, "/proc");
-	if (!dir)
-		return NULL;
-	while ((e = readdir(dir))) {
+	s->proc = dir ? dirfd(dir) : -1;
+	network_of(s, 0, "self");
+	while (dir && (e = readdir(dir))) {
 		if (probe_is_pid(e->d_name))
-			opens_of(p, atoi(e->d_name));
+			on_process(s, e->d_name);
 	}
-	closedir(dir);
-	if (p->holder_count)
-		qsort(p->holders, p->holder_count, sizeof(*p->holders), by_inode);
-	return p->opens;
+	if (dir)
+		closedir(dir);
+	pass_end(s);
+}
+
+static const struct probe_open *open_by_target(const struct probe *p, const char *target)
+{
+	for (size_t i = 0; i < p->open_count; i++) {
+		if (!strcmp(p->opens[i].target, target))
+			return &p->opens[i];
+	}
+	return NULL;
+}
+
+const struct probe_open *probe_opened(struct probe *p, const char *path, mode_t type, dev_t dev,
+				      ino_t ino)
+{
+	struct probe_open wanted = { .type = type, .dev = dev, .ino = ino };
+	size_t low = 0, high;
+
+	probe_look(p);
+	if (!p->live)
+		return open_by_target(p, path);
+	high = p->open_count;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (open_order(&p->opens[mid], &wanted) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	wanted.pid = low < p->open_count ? p->opens[low].pid : 0;
+	return low < p->open_count && open_order(&p->opens[low], &wanted) == 0 ? &p->opens[low]
+									       : NULL;
 }
 
 pid_t probe_socket_pid(struct probe *p, unsigned long long inode)
 {
 	size_t low = 0, high;
 
-	probe_opens(p);
+	probe_look(p);
 	high = p->holder_count;
 	while (low < high) {
 		size_t mid = (low + high) / 2;
@@ -284,25 +510,26 @@ pid_t probe_socket_pid(struct probe *p, unsigned long long inode)
 
 void probe_refresh(struct probe *p)
 {
-	while (p->mounts) {
-		struct probe_mount *m = p->mounts;
-
-		p->mounts = m->next;
-		free(m);
-	}
-	while (p->opens) {
-		struct probe_open *o = p->opens;
-
-		p->opens = o->next;
-		free(o);
-	}
+	for (size_t i = 0; i < p->open_count; i++)
+		free(p->opens[i].target);
+	free(p->opens);
+	free(p->mounts);
 	free(p->holders);
 	free(p->loops);
+	free(p->netns);
+	free(p->runs_target);
+	p->opens = NULL;
+	p->mounts = NULL;
 	p->holders = NULL;
 	p->loops = NULL;
-	p->holder_count = p->loop_count = 0;
+	p->netns = NULL;
+	p->runs_target = NULL;
+	p->open_count = p->mount_count = p->holder_count = p->loop_count = 0;
+	p->netns_count = p->runs_target_count = 0;
 	p->blind_fds = p->blind_mounts = 0;
-	p->have_mounts = p->have_opens = p->have_loops = false;
+	p->file_dev = 0;
+	p->file_ino = 0;
+	p->looked = p->have_loops = false;
 }
 
 bool probe_unseen(struct probe *p, size_t i, char *text, size_t size)

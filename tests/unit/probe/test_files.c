@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,6 +174,46 @@ static void test_security_open_file_is_refused(void **state)
 	assert_int_equal(probe_device_verdict(f->dev), PROBE_FREE);
 }
 
+static void *stay(void *arg)
+{
+	pause();
+	return arg;
+}
+
+static char state_of(pid_t pid)
+{
+	char path[64], state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (f)
+		fclose(f);
+	return state;
+}
+
+/* /proc/PID/fd is that of the first thread, and empty once it has ended. */
+static void test_security_file_open_in_another_thread_is_refused(void **state)
+{
+	struct file *f = *state;
+	pthread_t thread;
+	pid_t pid = fork();
+	char word[32];
+
+	if (pid == 0) {
+		if (open(f->path, O_RDWR) < 0 || pthread_create(&thread, NULL, stay, NULL) != 0)
+			_exit(1);
+		pthread_exit(NULL);
+	}
+	while (state_of(pid) != 'Z')
+		usleep(1000);
+	snprintf(word, sizeof(word), "process %d", pid);
+	expect(f, PROBE_IN_USE, PROBE_REASON_OPEN, word);
+	release(pid);
+}
+
 static void test_security_locked_file_is_refused(void **state)
 {
 	struct file *f = *state;
@@ -239,6 +280,7 @@ int main(void)
 		T(test_security_blobstore_is_data),
 		T(test_security_swap_signature_is_data),
 		T(test_security_open_file_is_refused),
+		T(test_security_file_open_in_another_thread_is_refused),
 		T(test_security_locked_file_is_refused),
 		T(test_security_holder_is_told_by_content),
 		T(test_small_file_is_unfit),
