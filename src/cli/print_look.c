@@ -218,9 +218,9 @@ static void print_targets(const json_t *list)
 
 		snprintf(pid, sizeof(pid), "%" PRId64, number(o, "pid"));
 		table_add(t, (const char *const[]){ socket[0] ? socket : "-", pid, text(o, "kind"),
+						    serves_text(o, serves, sizeof(serves)),
 						    flag(o, "answers") ? text(o, "version")
-								       : text(o, "error"),
-						    serves_text(o, serves, sizeof(serves)) });
+								       : text(o, "error") });
 	}
 	table_print(t);
 	table_destroy(t);

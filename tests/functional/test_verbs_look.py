@@ -33,6 +33,15 @@ def test_discover_finds_kits_and_targets(cli, target):
     assert "nvmf_create_subsystem" in found[0]["features"]
 
 
+def test_discover_prints_each_word_below_its_head(cli, target):
+    lines = cli.start("discover").stdout.splitlines()
+    head = next(line for line in lines if line.startswith("TARGET "))
+    row = next(line for line in lines if line.startswith(str(target.sock)))
+    assert row[head.index("PID"):].split()[:2] == [str(target.pid), "engine"]
+    assert "1 thread" in row[head.index("SERVES"):head.index("VERSION")]
+    assert row[head.index("VERSION"):].startswith("SPDK v")
+
+
 def test_silent_socket_does_not_hold_discover(cli):
     path = cli.dir / "spdk-silent.sock"
     with socket.socket(socket.AF_UNIX) as s:
