@@ -24,6 +24,7 @@ enum rpc_kind {
 	RPC_HEX,     /* uint8_t[]: exactly so many bytes */
 	RPC_ENUM,    /* int: index into names */
 	RPC_STRINGS, /* struct rpc_strings: an array of strings */
+	RPC_PAIRS,   /* const char **: of an object of strings, name, value, ..., NULL */
 	RPC_NAMES,   /* uint32_t: an array of strings out of names, as bits */
 	RPC_OBJECT,  /* a struct with a table of its own */
 };

@@ -81,6 +81,9 @@ void rpc_value_allowed(const struct rpc_param *row, char *buf, size_t size)
 	case RPC_STRINGS:
 		snprintf(buf, size, "an array of strings");
 		break;
+	case RPC_PAIRS:
+		snprintf(buf, size, "an object whose members are strings");
+		break;
 	case RPC_NAMES:
 		snprintf(buf, size, "an array of %s", names);
 		break;
@@ -144,13 +147,18 @@ static int take_int(const struct rpc_param *row, const struct json_value *v, voi
 	return 0;
 }
 
-static const char *copy_string(const struct json_value *v, struct rpc_arena *arena)
+static const char *copy_text(const char *text, size_t len, struct rpc_arena *arena)
 {
-	char *copy = rpc_arena_alloc(arena, v->len + 1);
+	char *copy = rpc_arena_alloc(arena, len + 1);
 
 	if (copy)
-		memcpy(copy, v->text, v->len);
+		memcpy(copy, text, len);
 	return copy;
+}
+
+static const char *copy_string(const struct json_value *v, struct rpc_arena *arena)
+{
+	return copy_text(v->text, v->len, arena);
 }
 
 static int take_string(const struct rpc_param *row, const struct json_value *v, const char **to,
@@ -240,6 +248,31 @@ static int take_strings(const struct rpc_param *row, const struct json_value *v,
 	return 0;
 }
 
+static int take_pairs(const struct rpc_param *row, const struct json_value *v, const char ***to,
+		      struct rpc_arena *arena, struct error *err)
+{
+	const char **at;
+
+	if (v->kind != JSON_KIND_OBJECT && v->kind != JSON_KIND_NULL)
+		return refuse_value(row, v, err);
+	at = rpc_arena_alloc(arena, (2 * (size_t)v->count + 1) * sizeof(*at));
+	if (!at)
+		return refuse_memory(row, err);
+	*to = at;
+	if (v->kind == JSON_KIND_NULL)
+		return 0;
+	JSON_VALUE_FOREACH (item, v) {
+		if (item->kind != JSON_KIND_STRING)
+			return refuse_value(row, v, err);
+		at[0] = copy_text(item->name, strlen(item->name), arena);
+		at[1] = copy_string(item, arena);
+		if (!at[0] || !at[1])
+			return refuse_memory(row, err);
+		at += 2;
+	}
+	return 0;
+}
+
 static int take_object(const struct rpc_param *row, const struct json_value *v, void *to,
 		       struct rpc_arena *arena, struct error *err)
 {
@@ -306,6 +339,8 @@ static int take_value(const struct rpc_param *row, const struct json_value *v, v
 		return take_enum(row, v, to, err);
 	case RPC_STRINGS:
 		return take_strings(row, v, to, arena, err);
+	case RPC_PAIRS:
+		return take_pairs(row, v, to, arena, err);
 	case RPC_NAMES:
 		return take_names(row, v, to, err);
 	default:

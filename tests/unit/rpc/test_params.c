@@ -32,6 +32,7 @@ struct all {
 	uint8_t hex[4];
 	int colour;
 	struct rpc_strings strings;
+	const char **pairs;
 	uint32_t names;
 	struct inner inner;
 	bool has_u8;
@@ -56,6 +57,7 @@ static const struct rpc_param rows[] = {
 	RPC_PARAM(struct all, hex, RPC_HEX),
 	RPC_PARAM(struct all, colour, RPC_ENUM, .names = colours),
 	RPC_PARAM(struct all, strings, RPC_STRINGS),
+	RPC_PARAM(struct all, pairs, RPC_PAIRS),
 	RPC_PARAM(struct all, names, RPC_NAMES, .names = colours),
 	RPC_PARAM(struct all, inner, RPC_OBJECT, .members = inner_rows),
 	RPC_PARAM_AS(struct all, inner.port, "deep", RPC_UINT),
@@ -104,6 +106,29 @@ static void refused(const struct rpc_param *table, const char *text, const char 
 	assert_int_equal(d.rc, -EINVAL);
 	assert_string_equal(d.err.text, words);
 	finish(&d);
+}
+
+static void test_pairs(void **state)
+{
+	struct decoded d;
+
+	(void)state;
+	decode(&d, rows, "{\"pairs\":{\"a\":\"1\",\"b c\":\"\"}}");
+	assert_int_equal(d.rc, 0);
+	assert_string_equal(d.all.pairs[0], "a");
+	assert_string_equal(d.all.pairs[1], "1");
+	assert_string_equal(d.all.pairs[2], "b c");
+	assert_string_equal(d.all.pairs[3], "");
+	assert_null(d.all.pairs[4]);
+	finish(&d);
+	decode(&d, rows, "{\"pairs\":{}}");
+	assert_int_equal(d.rc, 0);
+	assert_null(d.all.pairs[0]);
+	finish(&d);
+	refused(rows, "{\"pairs\":{\"a\":1}}",
+		"parameter \"pairs\" is {\"a\":1}; it must be an object whose members are strings");
+	refused(rows, "{\"pairs\":\"a\"}",
+		"parameter \"pairs\" is \"a\"; it must be an object whose members are strings");
 }
 
 static void test_kinds(void **state)
@@ -280,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_nothing_given_keeps_defaults),
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_refused_numbers),
