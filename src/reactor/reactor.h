@@ -149,6 +149,12 @@ struct reactor_work {
 /** reactor_work_start() - the threads are few and made on first need */
 void reactor_work_start(struct reactor_work *work);
 
+/**
+ * reactor_thread_unpin() - called by a thread of a module's own, which inherited a reactor's core:
+ * let it run wherever the program could at its start
+ */
+void reactor_thread_unpin(void);
+
 /* --- pollers and timers --------------------------------------------------------------------- */
 
 /**

@@ -288,6 +288,11 @@ int reactor_system_start(const struct reactor_options *opts, struct error *err)
 	return 0;
 }
 
+void reactor_thread_unpin(void)
+{
+	core_plan_unpin(&reactor_system.plan);
+}
+
 void reactor_system_run(void (*start)(void *arg), void *arg)
 {
 	struct reactor *r = reactor_system.reactors[0];

@@ -57,7 +57,7 @@ static void *work_thread(void *arg)
 	struct reactor_work *work;
 
 	(void)arg;
-	core_plan_unpin(&reactor_system.plan);
+	reactor_thread_unpin();
 	pthread_mutex_lock(&pool.lock);
 	while ((work = work_take()) != NULL) {
 		pthread_mutex_unlock(&pool.lock);
