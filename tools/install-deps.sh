@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that a job needs; does nothing, quickly, when they are there.
 #
-#   install-deps.sh [-n] GROUP...   of: build check bench fuzz cyborg
+#   install-deps.sh [-n] GROUP...   of: build check bench fuzz cyborg ceph
 #
 #   -n  only say what is missing (exit code 1 when something is)
 #
@@ -29,6 +29,9 @@ python3-oslo.utils python3-oslo.versionedobjects python3-pastedeploy python3-pbr
 python3-pip python3-placement python3-psutil python3-setuptools python3-sqlalchemy
 python3-stevedore python3-wheel python3-wsme"
 
+# A cluster of one node (tests/mini-ceph.sh), 160 MB: for the tests of images of Ceph.
+CEPH="ceph-common ceph-mon ceph-osd librbd1"
+
 die()
 {
 	echo "install-deps.sh: $*" >&2
@@ -43,7 +46,8 @@ packages_of()
 	bench) echo "$BENCH" ;;
 	fuzz) echo "$FUZZ" ;;
 	cyborg) echo "$CYBORG" ;;
-	*) die "no group '$1': groups are build, check, bench, fuzz, cyborg" ;;
+	ceph) echo "$CEPH" ;;
+	*) die "no group '$1': groups are build, check, bench, fuzz, cyborg, ceph" ;;
 	esac
 }
 
