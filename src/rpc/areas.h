@@ -21,6 +21,7 @@ extern struct rpc_area rpc_area_log;
 extern struct rpc_area rpc_area_notify;
 extern struct rpc_area rpc_area_bdev;
 extern struct rpc_area rpc_area_bdev_modules;
+extern struct rpc_area rpc_area_bdev_rbd;
 extern struct rpc_area rpc_area_bdev_iostat;
 extern struct rpc_area rpc_area_bdev_limits;
 extern struct rpc_area rpc_area_lvol_store;

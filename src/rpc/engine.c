@@ -13,12 +13,15 @@
 void rpc_engine_register(void)
 {
 	static struct rpc_area *const areas[] = {
-		&rpc_area_framework,   &rpc_area_reactors,	 &rpc_area_context_switch,
-		&rpc_area_log,	       &rpc_area_notify,	 &rpc_area_tuning,
-		&rpc_area_bdev,	       &rpc_area_bdev_iostat,	 &rpc_area_bdev_modules,
-		&rpc_area_lvol_store,  &rpc_area_lvol_volume,	 &rpc_area_lvol_change,
-		&rpc_area_nvmf_target, &rpc_area_nvmf_transport, &rpc_area_nvmf_subsystem,
-		&rpc_area_nvmf_access, &rpc_area_bdev_limits,
+		&rpc_area_framework,	  &rpc_area_reactors,
+		&rpc_area_context_switch, &rpc_area_log,
+		&rpc_area_notify,	  &rpc_area_tuning,
+		&rpc_area_bdev,		  &rpc_area_bdev_iostat,
+		&rpc_area_bdev_modules,	  &rpc_area_bdev_rbd,
+		&rpc_area_lvol_store,	  &rpc_area_lvol_volume,
+		&rpc_area_lvol_change,	  &rpc_area_nvmf_target,
+		&rpc_area_nvmf_transport, &rpc_area_nvmf_subsystem,
+		&rpc_area_nvmf_access,	  &rpc_area_bdev_limits,
 	};
 
 	for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Taking the engine down: hosts first, then targets, then stores of logical volumes, which are
- * unloaded cleanly, then bdevs, the last made first.
+ * unloaded cleanly, then bdevs, the last made first, then connections to Ceph.
  *
  * Threading: reactor 0.
  */
@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bdev/module.h"
+#include "bdev_modules/rbd.h"
 #include "lvol/lvol.h"
 #include "nvmf/nvmf.h"
 #include "reactor/fiber.h"
@@ -53,7 +54,7 @@ static void unregister_next(void)
 	struct bdev *bdev = last_bdev();
 
 	if (!bdev)
-		stopping.done(stopping.arg);
+		bdev_rbd_stop(stopping.done, stopping.arg);
 	else if (bdev_unregister(bdev, unregistered, NULL) < 0)
 		reactor_timer_start(&again, NS_PER_MSEC);
 }
