@@ -50,10 +50,12 @@ enum net_receiving {
  * @watching: polled for errors, which a stream that is not read has no other way to see;
  * @watched: and not to be any more
  * @send_error: what sends are answered with from now on
+ * @tls: NULL: bytes go as they are
  * @step: what must not be done inside a call of the user's is done by this message
  */
 struct net_stream {
 	int fd;
+	struct stream_tls *tls;
 	const struct net_stream_ops *ops;
 	void *user;
 	struct reactor_msg step;
@@ -112,6 +114,13 @@ void stream_recv_adjust(struct net_stream *s);
 void stream_recv_held(struct net_stream *s);
 void stream_recv_drop(struct net_stream *s);
 void stream_read_fail(struct net_stream *s, int result);
+/** stream_consume() - give bytes to the user; returns how many were taken, all of a silent stream's
+ */
+size_t stream_consume(struct net_stream *s, const uint8_t *data, size_t len);
+/** stream_read_place() - where the next bytes of the read go; stream_read_took() - they are there
+ */
+void stream_read_place(const struct net_stream *s, struct iovec *place);
+void stream_read_took(struct net_stream *s, size_t len);
 
 /* stream_watch.c */
 /** stream_watch_start() - while the user takes no bytes: an error of the socket ends the stream */

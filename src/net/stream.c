@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "net/internal.h"
+#include "net/stream_tls.h"
 
 LOG_FLAG_DEFINE(net);
 
@@ -44,6 +44,9 @@ void net_stream_attach(struct net_stream *stream, const struct net_stream_ops *o
 	assert(!stream->ops && !stream->silent);
 	stream->ops = ops;
 	stream->user = user;
+	/* A client of TLS begins. */
+	if (stream->tls)
+		stream_step_later(stream);
 	stream_recv_adjust(stream);
 }
 
@@ -79,20 +82,24 @@ void stream_step_later(struct net_stream *s)
 /* An end of stream is told behind the bytes before it, an error at once. */
 static void tell_end(struct net_stream *s)
 {
+	int reason = s->end_reason;
+
 	if (s->silent || s->told || !s->ended)
 		return;
-	if (s->held_head && s->end_reason == 0)
+	if (reason == 0 && (s->held_head || (s->tls && stream_tls_has_more(s))))
 		return;
 	if (s->receiving == NET_RECEIVING_DIRECT) {
 		/* The kernel still writes to the user's place: told when that is over. */
 		reactor_io_cancel(&s->read_io);
 		return;
 	}
+	if (s->tls)
+		reason = stream_tls_end(s, reason);
 	s->told = true;
 	stream_recv_drop(s);
-	stream_read_fail(s, s->end_reason ? s->end_reason : -ECONNRESET);
+	stream_read_fail(s, reason ? reason : -ECONNRESET);
 	if (!s->silent)
-		s->ops->closed(s, s->user, s->end_reason);
+		s->ops->closed(s, s->user, reason);
 }
 
 /*
@@ -133,6 +140,8 @@ static void release(struct net_stream *s)
 	stream_send_fail(s, -ECANCELED);
 	stream_read_fail(s, -ECANCELED);
 	stream_recv_drop(s);
+	if (s->tls)
+		stream_tls_free(s);
 	if (s->aborting)
 		(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(s->fd);
@@ -149,6 +158,8 @@ static bool close_is_over(struct net_stream *s)
 		stream_send_fail(s, s->send_error);
 		return true;
 	}
+	if (s->tls && !stream_tls_finish(s))
+		return false;
 	if (s->send_head)
 		return false;
 	if (!s->shut) {

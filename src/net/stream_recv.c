@@ -6,6 +6,8 @@
  * Order: bytes reach the user as they came. While any are held, new ones are held behind them, and
  * a direct receive starts only when nothing is held and the multishot receive has stopped.
  *
+ * With TLS what is held is sealed, and there is no direct way.
+ *
  * Threading: the stream's reactor.
  */
 #include <assert.h>
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/internal.h"
+#include "net/stream_tls.h"
 
 /* --- reading into a place ------------------------------------------------------------------- */
 
@@ -66,6 +68,23 @@ static unsigned int read_rest(const struct net_read *read, struct iovec *out)
 	return count;
 }
 
+void stream_read_place(const struct net_stream *s, struct iovec *place)
+{
+	struct iovec rest[READ_DIRECT_IOVS];
+
+	(void)read_rest(s->read, rest);
+	*place = rest[0];
+}
+
+void stream_read_took(struct net_stream *s, size_t len)
+{
+	s->consuming = true;
+	s->read->filled += len;
+	if (read_left(s->read) == 0)
+		read_finish(s);
+	s->consuming = false;
+}
+
 static size_t read_fill(struct net_read *read, const uint8_t *data, size_t len)
 {
 	size_t skip = read->filled;
@@ -90,8 +109,7 @@ static size_t read_fill(struct net_read *read, const uint8_t *data, size_t len)
 
 /* --- giving bytes to the user --------------------------------------------------------------- */
 
-/* Return: how many bytes were taken; all of them once the stream is silent. */
-static size_t consume(struct net_stream *s, const uint8_t *data, size_t len)
+size_t stream_consume(struct net_stream *s, const uint8_t *data, size_t len)
 {
 	size_t off = 0;
 
@@ -112,6 +130,11 @@ static size_t consume(struct net_stream *s, const uint8_t *data, size_t len)
 	}
 	s->consuming = false;
 	return s->silent ? len : off;
+}
+
+static size_t take(struct net_stream *s, const uint8_t *data, size_t len)
+{
+	return s->tls ? stream_tls_input(s, data, len) : stream_consume(s, data, len);
 }
 
 static bool hold(struct net_stream *s, const uint8_t *data, size_t len)
@@ -140,15 +163,22 @@ static void held_free(struct net_stream *s)
 	free(h);
 }
 
+static void held_take(struct net_stream *s)
+{
+	struct held *h = s->held_head;
+
+	h->taken += take(s, h->data + h->taken, h->len - h->taken);
+	if (h->taken == h->len)
+		held_free(s);
+}
+
 void stream_recv_held(struct net_stream *s)
 {
-	while (s->held_head && !s->silent && (s->read || !s->paused)) {
-		struct held *h = s->held_head;
-
-		h->taken += consume(s, h->data + h->taken, h->len - h->taken);
-		if (h->taken == h->len)
-			held_free(s);
-	}
+	/* What was opened already, or the beginning of a handshake. */
+	if (s->tls && s->ops)
+		(void)stream_tls_input(s, NULL, 0);
+	while (s->held_head && !s->silent && (s->read || !s->paused))
+		held_take(s);
 }
 
 void stream_recv_drop(struct net_stream *s)
@@ -169,10 +199,10 @@ static void on_data(struct reactor_recv *recv, void *buffer, int32_t result)
 		return;
 	}
 	len = (size_t)result;
-	if (s->silent || s->ended)
+	if (s->ended || (s->silent && !(s->tls && stream_tls_shakes(s))))
 		taken = len;
 	else if (!s->held_head)
-		taken = consume(s, buffer, len);
+		taken = take(s, buffer, len);
 	/* Copied, so that a user who does not take keeps no buffer from other streams. */
 	if (taken < len && !hold(s, (const uint8_t *)buffer + taken, len - taken))
 		stream_end(s, -ENOMEM);
@@ -219,7 +249,7 @@ static enum net_receiving wanted(const struct net_stream *s)
 		return NET_RECEIVING_OFF;
 	if (s->silent)
 		return NET_RECEIVING_MULTI; /* to see the peer's end of stream */
-	if (s->read && !s->held_head && read_left(s->read) >= READ_DIRECT_MIN)
+	if (s->read && !s->tls && !s->held_head && read_left(s->read) >= READ_DIRECT_MIN)
 		return NET_RECEIVING_DIRECT;
 	if (s->paused && !s->read)
 		return NET_RECEIVING_OFF;

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "net/internal.h"
+#include "net/stream_tls.h"
 
 static size_t send_total(const struct net_send *send)
 {
@@ -100,11 +100,41 @@ static void send_broke(struct net_stream *s, int error)
 		stream_end(s, s->send_error);
 }
 
+static void send_out(struct net_stream *s, struct iovec *iov, uint32_t count)
+{
+	s->send_msg.msg_iov = iov;
+	s->send_msg.msg_iovlen = count;
+	s->sending = true;
+	reactor_io_sendmsg(&s->send_io, s->fd, &s->send_msg);
+}
+
+static void gather_plain(struct net_stream *s)
+{
+	uint32_t count = 0;
+	size_t bytes = 0;
+
+	for (const struct net_send *send = s->send_head; send; send = send->next) {
+		if (!gather_one(s, send, &count, &bytes))
+			break;
+	}
+	/* Not even the first array could be had. */
+	if (s->send_head && count == 0)
+		send_broke(s, -ENOMEM);
+	else if (s->send_head)
+		send_out(s, s->send_iov, count);
+}
+
+static void gather_sealed(struct net_stream *s)
+{
+	struct iovec *iov = stream_tls_gather(s);
+
+	if (iov)
+		send_out(s, iov, 1);
+}
+
 static void send_flush(struct reactor_flush *flush)
 {
 	struct net_stream *s = container_of(flush, struct net_stream, flush);
-	uint32_t count = 0;
-	size_t bytes = 0;
 
 	if (s->silent || s->send_error)
 		stream_step_later(s);
@@ -112,21 +142,10 @@ static void send_flush(struct reactor_flush *flush)
 		return;
 	if (s->sending)
 		return;
-	for (const struct net_send *send = s->send_head; send; send = send->next) {
-		if (!gather_one(s, send, &count, &bytes))
-			break;
-	}
-	if (!s->send_head)
-		return;
-	if (count == 0) {
-		/* Not even the first array could be had. */
-		send_broke(s, -ENOMEM);
-		return;
-	}
-	s->send_msg.msg_iov = s->send_iov;
-	s->send_msg.msg_iovlen = count;
-	s->sending = true;
-	reactor_io_sendmsg(&s->send_io, s->fd, &s->send_msg);
+	if (s->tls)
+		gather_sealed(s);
+	else
+		gather_plain(s);
 }
 
 /* --- completion ----------------------------------------------------------------------------- */
@@ -154,7 +173,7 @@ static void sent(struct reactor_io *io, int32_t result)
 	struct net_stream *s = container_of(io, struct net_stream, send_io);
 
 	if (result > 0)
-		account(s, (size_t)result);
+		account(s, s->tls ? stream_tls_sent(s, (size_t)result) : (size_t)result);
 	/* Only now: sends queued by a done() above wait for the flush below. */
 	s->sending = false;
 	if (result < 0 && result != -EINTR && result != -EAGAIN) {
@@ -163,7 +182,7 @@ static void sent(struct reactor_io *io, int32_t result)
 	}
 	if (s->silent)
 		stream_step_later(s);
-	if (s->send_head)
+	if (s->send_head || s->tls)
 		reactor_flush_later(&s->flush);
 }
 

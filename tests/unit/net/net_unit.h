@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two ends of a connection for a test: by default both are streams on reactor 0.
+ * Two ends of a connection for a test: by default both are streams on reactor 0. With
+ * CYBORG_SPDK_TEST_TLS in the environment they speak TLS, so that a test of streams is one of TLS.
  *
  * Threading: reactor 0.
  */
@@ -11,6 +12,7 @@
 
 #include "../reactor/reactor_unit.h"
 #include "net/net.h"
+#include "net/tls.h"
 
 /**
  * struct unit_pair - a listener and both ends of one connection through it
@@ -24,10 +26,43 @@ struct unit_pair {
 	void (*ready)(struct unit_pair *pair);
 };
 
+#define UNIT_IDENTITY "NVMe0R01 host subsystem"
+
+/** unit_key() - for UNIT_IDENTITY; @len: 32 or 48 */
+static inline void unit_key(struct net_tls_key *key, uint8_t len)
+{
+	memset(key, 0, sizeof(*key));
+	key->len = len;
+	for (uint8_t i = 0; i < len; i++)
+		key->bytes[i] = (uint8_t)(i * 3 + 1);
+}
+
+static inline bool unit_find_key(void *arg, const char *identity, struct net_tls_key *key)
+{
+	unit_key(key, arg ? 48 : 32);
+	return strcmp(identity, UNIT_IDENTITY) == 0;
+}
+
+static inline bool unit_is_tls(void)
+{
+	return getenv("CYBORG_SPDK_TEST_TLS") != NULL;
+}
+
+static inline void unit_secure(struct unit_pair *pair)
+{
+	struct net_tls_key key;
+
+	unit_key(&key, 32);
+	assert_int_equal(net_stream_tls_connect(pair->client, UNIT_IDENTITY, &key), 0);
+	assert_int_equal(net_stream_tls_accept(pair->server, unit_find_key, NULL), 0);
+}
+
 static inline void unit_listener_gone(void *user)
 {
 	struct unit_pair *pair = user;
 
+	if (unit_is_tls())
+		unit_secure(pair);
 	pair->ready(pair);
 }
 

@@ -231,7 +231,7 @@ static void broken_ready(struct unit_pair *pair)
 	net_stream_attach(pair->client, &client_ops, NULL);
 	unit_send_pattern(pair->client, 0, b.size / 2);
 	broken_timer = (struct reactor_timer){ .fn = broken_end };
-	reactor_timer_start(&broken_timer, 5000000);
+	reactor_timer_start(&broken_timer, unit_is_tls() ? 200000000 : 5000000);
 }
 
 static void broken_start(void *arg)
@@ -291,7 +291,7 @@ static void own_ready(struct unit_pair *pair)
 	net_stream_attach(pair->client, &own_client_ops, NULL);
 	unit_send_pattern(pair->client, 0, b.size / 2);
 	broken_timer = (struct reactor_timer){ .fn = own_end };
-	reactor_timer_start(&broken_timer, 5000000);
+	reactor_timer_start(&broken_timer, unit_is_tls() ? 200000000 : 5000000);
 }
 
 static void own_start(void *arg)
