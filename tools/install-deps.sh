@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that a job needs; does nothing, quickly, when they are there.
 #
-#   install-deps.sh [-n] GROUP...   of: build check bench fuzz cyborg ceph
+#   install-deps.sh [-n] GROUP...   of: build check bench fuzz cyborg services ceph
 #
 #   -n  only say what is missing (exit code 1 when something is)
 #
@@ -28,6 +28,9 @@ python3-oslo.privsep python3-oslo.serialization python3-oslo.service python3-osl
 python3-oslo.utils python3-oslo.versionedobjects python3-pastedeploy python3-pbr python3-pecan
 python3-pip python3-placement python3-psutil python3-setuptools python3-sqlalchemy
 python3-stevedore python3-wheel python3-wsme"
+# What stands around Cyborg: its databases, message bus and Keystone, which those tests start themselves.
+SERVICES="mariadb-server-core postgresql python3-keystone python3-psycopg2 python3-pymysql
+rabbitmq-server"
 
 # A cluster of one node (tests/mini-ceph.sh), 160 MB: for the tests of images of Ceph.
 CEPH="ceph-common ceph-mon ceph-osd librbd1"
@@ -46,8 +49,9 @@ packages_of()
 	bench) echo "$BENCH" ;;
 	fuzz) echo "$FUZZ" ;;
 	cyborg) echo "$CYBORG" ;;
+	services) echo "$SERVICES" ;;
 	ceph) echo "$CEPH" ;;
-	*) die "no group '$1': groups are build, check, bench, fuzz, cyborg, ceph" ;;
+	*) die "no group '$1': groups are build, check, bench, fuzz, cyborg, services, ceph" ;;
 	esac
 }
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cyborg's own conductor, API and database, and a placement service, in this process.
 
-CYBORG_SPDK_CYBORG     a source folder of Cyborg (default: the installed one)
-CYBORG_SPDK_CYBORG_DB  SQLAlchemy's URL of an empty database (default: SQLite, which
-                       releases before 16 lock against themselves)
+CYBORG_SPDK_CYBORG  a source folder of Cyborg (default: the installed one)
 
-Real are Cyborg's code, its messages (oslo.messaging's in-process transport), its database (SQLite),
-placement (Debian's, on loopback HTTP) and the API (on loopback HTTP). In place of Keystone a filter
-checks a name and password and sets the headers that keystonemiddleware would. In place of Nova a
-peer takes the events that Cyborg sends when it has bound.
+Real are Cyborg's code, its messages (oslo.messaging's in-process transport), its database (see
+databases.py), placement (Debian's, on loopback HTTP) and the API (on loopback HTTP). In place of
+Keystone a filter checks a name and password and sets the headers that keystonemiddleware would. In
+place of Nova a peer takes the events that Cyborg sends when it has bound.
 """
 
 import base64
@@ -25,6 +23,7 @@ import wsgiref.simple_server
 from pathlib import Path
 
 import pytest
+from databases import create_tables, open_database
 
 PASSWORD = "secret"
 ADMIN = {"X-Roles": "admin", "X-Service-Roles": "service", "X-Service-Identity-Status": "Confirmed"}
@@ -215,20 +214,17 @@ class Cloud:
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        database, self._stop_database = open_database(folder)
         self.nova = NovaPeer()
         self.servers = [Http(placement_app(folder)), Http(self.nova)]
         self.placement_url, nova_url = (server.url for server in self.servers)
         self.conf_file = self.folder / "cyborg.conf"
         self.conf_file.write_text(CONF_TEXT.format(folder=folder, placement=self.placement_url,
                                                    nova=nova_url, host="first",
-                                                   database=self._database()))
+                                                   database=database))
         self._start_cyborg()
 
-    def _database(self):
-        return os.environ.get("CYBORG_SPDK_CYBORG_DB", f"sqlite:///{self.folder}/cyborg.sqlite")
-
     def _start_cyborg(self):
-        import sqlalchemy
         from cyborg.common import service
         service.prepare_service(["test", "--config-file", str(self.conf_file)])
         # Some of Cyborg's lines are malformed, and pytest raises what logging would only tell.
@@ -236,10 +232,7 @@ class Cloud:
         from cyborg.conf import CONF
         from cyborg.db.sqlalchemy import models
         self.conf = CONF
-        # Not Cyborg's migrations: SQLite has no ALTER COLUMN.
-        engine = sqlalchemy.create_engine(CONF.database.connection)
-        models.Base.metadata.create_all(engine)
-        engine.dispose()
+        create_tables(CONF.database.connection, models.Base.metadata)
         self._start_conductor()
         from cyborg.api import app
         self.servers.append(Http(identity(app.setup_app())))
@@ -265,6 +258,7 @@ class Cloud:
         self.rpc_server.wait()
         while self.servers:
             self.servers.pop().stop()
+        self._stop_database()
 
     def placement(self, method, path, body=None):
         """The JSON of a placement call; None for an empty answer."""
