@@ -19,7 +19,7 @@ MAY_USE = {
     "bdev": ["reactor"],
     "nvme": ["net", "reactor"],
     "bdev_modules": ["bdev", "nvme", "net"],
-    "nvmf": ["bdev", "net", "nvme/spec.h", "nvme/tcp_pdu.h"],
+    "nvmf": ["bdev", "net", "nvme/psk.h", "nvme/spec.h", "nvme/tcp_pdu.h"],
     "blob": ["bdev"],
     "lvol": ["blob"],
     "rpc": ["nvmf", "lvol", "bdev_modules", "nvme"],

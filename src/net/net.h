@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte streams for reactors. What uses a stream does not know what carries it: kernel TCP, or TLS on
- * it (net/tls.h); a user-space stack would go behind the same interface.
+ * Byte streams for reactors. What uses a stream does not know what carries it: kernel TCP, or TLS
+ * on it (net/tls.h); a user-space stack would go behind the same interface.
  *
  * Threading: a stream and a listener belong to one reactor. A new stream belongs to none until
  * net_stream_attach(): it may be handed to another reactor by a message before that.

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "nvme/host_internal.h"
 
@@ -148,7 +149,7 @@ static int check_options(const struct nvme_ctrlr_options *opts, struct error *er
 				 opts->admin_depth, NVME_QUEUE_MAX);
 	if (opts->connect_timeout_ms == 0)
 		return error_set(err, -EINVAL, "a connect timeout of 0; at least 1 ms is needed");
-	return 0;
+	return transport_of(opts->path.trtype)->check(opts, err);
 }
 
 static void ctrlr_free(struct nvme_ctrlr *ctrlr)
@@ -156,6 +157,7 @@ static void ctrlr_free(struct nvme_ctrlr *ctrlr)
 	nvme_ctrlr_scan_free(ctrlr);
 	free(ctrlr->changed);
 	free(ctrlr->qids_used);
+	explicit_bzero(&ctrlr->opts, sizeof(ctrlr->opts));
 	free(ctrlr);
 }
 

@@ -50,6 +50,7 @@ struct nvme_property;
  * @slot: slot of an index below the depth
  * @submit: send the command of a slot; ends in nvme_slot_complete() unless the path breaks
  * @property: get or set a controller property; ends in property->done
+ * @check: whether it can do what the options ask for: 0, or a negative errno with @err
  */
 struct nvme_transport {
 	const char *name;
@@ -61,6 +62,7 @@ struct nvme_transport {
 	struct nvme_slot *(*slot)(struct nvme_qpair *qp, uint32_t index);
 	void (*submit)(struct nvme_qpair *qp, struct nvme_slot *slot);
 	void (*property)(struct nvme_ctrlr *ctrlr, struct nvme_property *property);
+	int (*check)(const struct nvme_ctrlr_options *opts, struct error *err);
 };
 
 extern const struct nvme_transport nvme_transport_tcp;

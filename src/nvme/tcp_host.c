@@ -74,6 +74,8 @@ static void connected(struct net_connect *connect, int result)
 	tq->connecting = false;
 	if (result == 0) {
 		tq->stream = connect->stream;
+		if (tq->base.ctrlr->opts.psk.len)
+			result = tcp_tls_secure(tq);
 		net_stream_attach(tq->stream, &tcp_stream_ops, tq);
 	}
 	/* It was closed, or its time was up, while the connection was made. */
@@ -165,4 +167,5 @@ const struct nvme_transport nvme_transport_tcp = {
 	.slot = tcp_slot,
 	.submit = tcp_submit,
 	.property = nvme_fabrics_property,
+	.check = tcp_tls_check,
 };

@@ -115,6 +115,12 @@ static inline struct tcp_slot *tcp_slot_of(struct nvme_slot *slot)
 /** tcp_take_ic_resp() - the answer to ICReq; then Connect follows */
 void tcp_take_ic_resp(struct tcp_qpair *tq, const struct nvme_tcp_ic_resp *resp);
 
+/* tcp_host_tls.c */
+/** tcp_tls_check() - TLS can be spoken with these options, or is not asked for */
+int tcp_tls_check(const struct nvme_ctrlr_options *opts, struct error *err);
+/** tcp_tls_secure() - the new connection speaks TLS; 0, -ENOMEM, -EIO */
+int tcp_tls_secure(struct tcp_qpair *tq);
+
 /* tcp_host_send.c */
 void tcp_submit(struct nvme_qpair *qp, struct nvme_slot *slot);
 /** tcp_send_data() - H2CData for the slot's next R2T, unless one is on its way */

@@ -9,6 +9,7 @@
 
 #include "base/crc32c.h"
 #include "base/le.h"
+#include "net/tls.h"
 #include "nvme/tcp_host.h"
 
 /* --- headers ---------------------------------------------------------------------------------- */
@@ -221,10 +222,12 @@ static size_t data(struct net_stream *stream, void *user, const uint8_t *bytes, 
 
 static void closed(struct net_stream *stream, void *user, int reason)
 {
+	const char *tls = net_stream_tls_error(stream);
 	struct tcp_qpair *tq = user;
 
-	(void)stream;
-	if (reason == 0)
+	if (tls)
+		nvme_qpair_fail(&tq->base, false, reason, "TLS: %s", tls);
+	else if (reason == 0)
 		nvme_qpair_fail(&tq->base, false, -ECONNRESET,
 				"the controller closed the connection");
 	else

@@ -5,6 +5,7 @@
  * Threading: main thread, which becomes reactor 0.
  */
 #include <stdio.h>
+#include <sys/prctl.h>
 
 #include "base/log.h"
 #include "perf/perf.h"
@@ -60,6 +61,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "cyborg-spdk-perf: %s\n", err.text);
 		return PERF_EXIT_USAGE;
 	}
+	/* Keys are in memory: none of it gets into a file when this program crashes. */
+	if (options.ctrlr.psk.len || options.ctrlr.dhchap_key.len)
+		(void)prctl(PR_SET_DUMPABLE, 0);
 	exit = ret > 0 ? PERF_EXIT_OK : run(&options);
 	if (fflush(stdout) != 0) {
 		perror("cyborg-spdk-perf: standard output");

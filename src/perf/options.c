@@ -101,6 +101,13 @@ static int take_ctrlr_key(const char *value, void *arg, struct error *err)
 	return key_file_read(value, &key_form_dhchap, &raw->o->ctrlr.dhchap_ctrlr_key, err);
 }
 
+static int take_psk(const char *value, void *arg, struct error *err)
+{
+	struct raw *raw = arg;
+
+	return key_file_read(value, &key_form_tls, &raw->o->ctrlr.psk, err);
+}
+
 static int take_mix(const char *value, void *arg, struct error *err)
 {
 	struct raw *raw = arg;
@@ -268,6 +275,8 @@ int perf_options_parse(struct perf_options *o, int argc, char **argv, struct err
 		{ "dhchap-ctrlr-key", 0, OPTION_CALL, "FILE",
 		  "Key with which the target must prove itself too.", NULL, 0, 0, take_ctrlr_key,
 		  &raw },
+		{ "psk", 0, OPTION_CALL, "FILE", "Speak TLS with this pre-shared key.", NULL, 0, 0,
+		  take_psk, &raw },
 		{ "transport-id", 'r', OPTION_CALL, "ID",
 		  "All of these as SPDK writes them: 'trtype:TCP adrfam:IPv4 traddr:... "
 		  "trsvcid:... "
