@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -17,6 +18,8 @@
 
 #include "base/clock.h"
 #include "driver/driver.h"
+
+#define LEAVE_NS NS_PER_SEC /* of one that was killed */
 
 extern char **environ;
 
@@ -30,6 +33,8 @@ struct stream {
 
 /**
  * struct child - a running program
+ * @timer: of its time limit; NULL once that is over
+ * @alone: it leads a process group, which ends with it at the time limit
  * @pidfd: readable when it has ended: a program that leaves its output open to a daemon of its own
  *         is not waited for longer
  */
@@ -39,8 +44,11 @@ struct child {
 	int pidfd;
 	struct stream out, err;
 	struct loop_watch *end;
+	struct loop_timer *timer;
+	bool alone;
 	bool ended;
 	bool timed_out;
+	char name[PATH_MAX];
 };
 
 static void stream_close(struct stream *s)
@@ -90,6 +98,23 @@ static void on_end(void *arg, short revents)
 	while (c->err.fd >= 0 &&
 	       poll(&(struct pollfd){ .fd = c->err.fd, .events = POLLIN }, 1, 0) > 0)
 		stream_read(&c->err, POLLIN);
+	loop_timer_cancel(c->loop, c->timer);
+	c->timer = NULL;
+	c->ended = true;
+}
+
+static void child_kill(const struct child *c)
+{
+	kill(c->alone ? -c->pid : c->pid, SIGKILL);
+}
+
+/* It sits in the kernel, where nothing ends it: nobody waits for it. */
+static void on_stuck(void *arg)
+{
+	struct child *c = arg;
+
+	c->timer = NULL;
+	c->pid = 0;
 	c->ended = true;
 }
 
@@ -98,7 +123,10 @@ static void on_timeout(void *arg)
 	struct child *c = arg;
 
 	c->timed_out = true;
-	kill(c->pid, SIGKILL);
+	child_kill(c);
+	c->timer = loop_timer(c->loop, clock_ns() + LEAVE_NS, on_stuck, c);
+	if (!c->timer)
+		on_stuck(c);
 }
 
 static int spawn(struct child *c, char *const argv[], int out, int err_out)
@@ -111,7 +139,8 @@ static int spawn(struct child *c, char *const argv[], int out, int err_out)
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setflags(
+		&attr, (short)(POSIX_SPAWN_SETSIGMASK | (c->alone ? POSIX_SPAWN_SETPGROUP : 0)));
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
@@ -146,60 +175,100 @@ static int start(struct child *c, char *const argv[])
 
 static int follow(struct child *c, uint64_t timeout_ns)
 {
-	struct loop_timer *timer;
-	int rc = 0;
-
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	if (c->pidfd < 0)
 		return -errno;
 	c->out.watch = loop_watch(c->loop, c->out.fd, POLLIN, stream_read, &c->out);
 	c->err.watch = loop_watch(c->loop, c->err.fd, POLLIN, stream_read, &c->err);
 	c->end = loop_watch(c->loop, c->pidfd, POLLIN, on_end, c);
-	timer = loop_timer(c->loop, clock_ns() + timeout_ns, on_timeout, c);
-	if (!c->out.watch || !c->err.watch || !c->end || !timer)
-		rc = -ENOMEM;
-	else
-		rc = loop_run(c->loop, &c->ended);
-	if (!c->timed_out)
-		loop_timer_cancel(c->loop, timer);
+	c->timer = loop_timer(c->loop, clock_ns() + timeout_ns, on_timeout, c);
+	return c->out.watch && c->err.watch && c->end && c->timer ? 0 : -ENOMEM;
+}
+
+/* Return: the status of waitpid(2). */
+static int child_free(struct child *c)
+{
+	int status = 0;
+
+	while (c->pid > 0 && waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	loop_timer_cancel(c->loop, c->timer);
 	loop_unwatch(c->loop, c->end);
-	close(c->pidfd);
+	stream_close(&c->out);
+	stream_close(&c->err);
+	if (c->pidfd >= 0)
+		close(c->pidfd);
+	free(c->out.text);
+	free(c->err.text);
+	free(c);
+	return status;
+}
+
+int child_begin(struct loop *l, char *const argv[], uint64_t timeout_ns, bool alone,
+		struct child **out, struct error *err)
+{
+	struct child *c = calloc(1, sizeof(*c));
+	int rc;
+
+	*out = NULL;
+	if (!c)
+		return error_set(err, -ENOMEM, "out of memory");
+	*c = (struct child){ .loop = l, .alone = alone, .pidfd = -1, .out.fd = -1, .err.fd = -1 };
+	c->out.child = c->err.child = c;
+	snprintf(c->name, sizeof(c->name), "%s", argv[0]);
+	rc = start(c, argv);
+	if (rc == 0) {
+		rc = follow(c, timeout_ns);
+		if (rc < 0)
+			child_kill(c);
+	} else {
+		c->pid = 0;
+	}
+	if (rc == 0) {
+		*out = c;
+		return 0;
+	}
+	child_free(c);
+	return error_set(err, rc, "%s cannot be started: %s", argv[0], error_errno_text(rc));
+}
+
+/* What was read becomes the caller's. */
+static int take_result(struct child *c, struct child_result *r)
+{
+	r->out = c->out.text ? c->out.text : strdup("");
+	r->err_out = c->err.text ? c->err.text : strdup("");
+	c->out.text = c->err.text = NULL;
+	return r->out && r->err_out ? 0 : -ENOMEM;
+}
+
+int child_end(struct child *c, struct child_result *r, struct error *err)
+{
+	int rc = loop_run(c->loop, &c->ended);
+
+	memset(r, 0, sizeof(*r));
+	if (rc < 0)
+		child_kill(c);
+	else if (c->timed_out)
+		rc = -ETIMEDOUT;
+	if (rc == 0)
+		rc = take_result(c, r);
+	if (rc < 0) {
+		error_set(err, rc, "%s: %s", c->name,
+			  rc == -ETIMEDOUT ? "did not end in time: killed" : error_errno_text(rc));
+		child_result_fini(r);
+	}
+	r->status = child_free(c);
 	return rc;
 }
 
 int child_run(struct loop *l, char *const argv[], uint64_t timeout_ns, struct child_result *r,
 	      struct error *err)
 {
-	struct child c = { .loop = l, .pidfd = -1, .out.fd = -1, .err.fd = -1 };
-	int rc;
+	struct child *c;
+	int rc = child_begin(l, argv, timeout_ns, false, &c, err);
 
 	memset(r, 0, sizeof(*r));
-	c.out.child = c.err.child = &c;
-	rc = start(&c, argv);
-	if (rc < 0) {
-		error_set(err, rc, "%s cannot be started: %s", argv[0], error_errno_text(rc));
-	} else {
-		rc = follow(&c, timeout_ns);
-		if (rc < 0)
-			kill(c.pid, SIGKILL);
-		while (waitpid(c.pid, &r->status, 0) < 0 && errno == EINTR)
-			;
-		if (rc == 0 && c.timed_out)
-			rc = -ETIMEDOUT;
-		if (rc < 0)
-			error_set(err, rc, "%s: %s", argv[0],
-				  rc == -ETIMEDOUT ? "did not end in time: killed"
-						   : error_errno_text(rc));
-	}
-	stream_close(&c.out);
-	stream_close(&c.err);
-	r->out = c.out.text ? c.out.text : strdup("");
-	r->err_out = c.err.text ? c.err.text : strdup("");
-	if (rc < 0 || !r->out || !r->err_out) {
-		child_result_fini(r);
-		return rc < 0 ? rc : error_set(err, -ENOMEM, "out of memory");
-	}
-	return 0;
+	return rc < 0 ? rc : child_end(c, r, err);
 }
 
 void child_result_fini(struct child_result *r)

@@ -147,12 +147,18 @@ void client_set_timeout(struct client *c, uint64_t ns);
  * client_wait() does it by itself when it was not done.
  */
 int client_learn(struct client *c, struct error *err);
+
+/** typedef client_learnt_fn - @err's code is 0 when the target was learnt; borrowed */
+typedef void (*client_learnt_fn)(void *arg, const struct error *err);
+
 /**
- * client_learn_all() - client_learn() of many targets at once
- * @errs: one for each; its code is 0 where that target was learnt
+ * client_learn_begin() - client_learn() that is not waited for
+ * @timeout_ns: from now
+ * @done: called once, later, from the loop or from client_destroy()
+ *
+ * Return: 0; or -ENOMEM or -ENOBUFS and @done is not called.
  */
-void client_learn_all(struct client *const *clients, size_t count, uint64_t timeout_ns,
-		      struct error *errs);
+int client_learn_begin(struct client *c, uint64_t timeout_ns, client_learnt_fn done, void *arg);
 /** client_dialect() - what client_learn() learnt; NULL before */
 const struct dialect *client_dialect(const struct client *c);
 /** client_has() - the target has @method under its new or an old name; false before client_learn()

@@ -79,6 +79,10 @@ void client_abort(struct client *c, int status, const char *text);
 /** client_reopen() - connect again after the connection broke; 0 or as client_connect() */
 int client_reopen(struct client *c, struct error *err);
 
+/** client_answer_error() - an answer's failure in words for a person; code 0 when it is none */
+void client_answer_error(const struct client *c, const char *method,
+			 const struct client_answer *answer, struct error *err);
+
 /** client_take_bytes() - judge what came, end calls */
 void client_take_bytes(struct client *c, const char *data, size_t len);
 /** client_end_call() - out of the list, its callback, gone */

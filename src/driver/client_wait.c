@@ -61,6 +61,18 @@ struct wait_slot {
 	struct client_request *request;
 };
 
+void client_answer_error(const struct client *c, const char *method,
+			 const struct client_answer *answer, struct error *err)
+{
+	*err = (struct error)ERROR_INIT;
+	if (answer->status == -EREMOTEIO || answer->code)
+		error_set(err, answer->status, "target %s refused %s: %s (code %lld)", c->path,
+			  method, answer->message, (long long)answer->code);
+	else if (answer->status)
+		error_set(err, answer->status, "target %s, %s: %s", c->path, method,
+			  answer->message);
+}
+
 static void on_answer(void *arg, const struct client_answer *answer)
 {
 	struct wait_slot *slot = arg;
@@ -68,13 +80,7 @@ static void on_answer(void *arg, const struct client_answer *answer)
 
 	r->status = answer->status;
 	r->result = answer->status ? NULL : json_incref(answer->result);
-	r->err = (struct error)ERROR_INIT;
-	if (answer->status == -EREMOTEIO || answer->code)
-		error_set(&r->err, answer->status, "target %s refused %s: %s (code %lld)",
-			  slot->client->path, r->method, answer->message, (long long)answer->code);
-	else if (answer->status)
-		error_set(&r->err, answer->status, "target %s, %s: %s", slot->client->path,
-			  r->method, answer->message);
+	client_answer_error(slot->client, r->method, answer, &r->err);
 	slot->waiting->done = --slot->waiting->left == 0;
 }
 
@@ -153,110 +159,36 @@ static int first_failure(const struct client_request *requests, size_t count, st
 	return 0;
 }
 
-/**
- * struct learning - a target that is asked for its methods and its version
- * @is_old: it has no rpc_get_methods; asked under the names before 19.10
- */
-struct learning {
-	struct client *client;
-	struct client_request r[2];
-	struct error *err;
-	bool is_old, over;
+struct learnt {
+	struct error err;
+	bool done;
 };
 
-/* Under their names as they are: who does not know the names yet asks for them. */
-static size_t learning_slots(struct learning *l, struct wait_slot *slots)
+static void on_learnt(void *arg, const struct error *err)
 {
-	if (l->over)
-		return 0;
-	json_decref(l->r[1].result);
-	l->r[0] = (struct client_request){ .method = l->is_old ? "get_rpc_methods"
-							       : "rpc_get_methods" };
-	l->r[1] = (struct client_request){ .method = l->is_old ? "get_spdk_version"
-							       : "spdk_get_version" };
-	for (size_t i = 0; i < 2; i++)
-		slots[i] = (struct wait_slot){ .client = l->client, .request = &l->r[i] };
-	return 2;
-}
+	struct learnt *l = arg;
 
-static void learning_take(struct learning *l)
-{
-	struct client *c = l->client;
-	int rc = first_failure(l->r, 1, l->err);
-
-	if (rc == -ENOSYS && !l->is_old) {
-		l->is_old = true;
-		return;
-	}
-	l->over = true;
-	if (rc == 0) {
-		rc = dialect_learn(&c->dialect, l->r[0].result, l->r[1].result, l->err);
-		if (rc < 0)
-			error_prefix(l->err, "target %s: ", c->path);
-	}
-	c->learnt = rc == 0;
-	if (c->learnt)
-		*l->err = (struct error)ERROR_INIT;
-}
-
-/* One round trip; a second one for those with old names. */
-static int learn_rounds(struct learning *all, struct wait_slot *slots, size_t count, uint64_t until)
-{
-	int rc = 0;
-
-	for (int round = 0; rc == 0 && round < 2; round++) {
-		size_t n = 0;
-
-		for (size_t i = 0; i < count; i++)
-			n += learning_slots(&all[i], &slots[n]);
-		rc = wait_slots(slots, n, until, false);
-		for (size_t i = 0; i < count; i++) {
-			if (rc == 0 && !all[i].over)
-				learning_take(&all[i]);
-		}
-	}
-	return rc;
-}
-
-static void learn_all(struct client *const *clients, size_t count, uint64_t until,
-		      struct error *errs)
-{
-	struct learning *all = calloc(count, sizeof(*all));
-	struct wait_slot *slots = calloc(count, 2 * sizeof(*slots));
-	int rc = count && (!all || !slots) ? -ENOMEM : 0;
-
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		dialect_fini(&clients[i]->dialect);
-		clients[i]->learnt = false;
-		all[i] = (struct learning){ .client = clients[i], .err = &errs[i] };
-	}
-	if (rc == 0)
-		rc = learn_rounds(all, slots, count, until);
-	for (size_t i = 0; i < count; i++) {
-		if (rc < 0)
-			error_set(&errs[i], rc, "target %s: %s", clients[i]->path,
-				  error_errno_text(rc));
-		for (size_t k = 0; all && k < 2; k++)
-			json_decref(all[i].r[k].result);
-	}
-	free(all);
-	free(slots);
-}
-
-void client_learn_all(struct client *const *clients, size_t count, uint64_t timeout_ns,
-		      struct error *errs)
-{
-	learn_all(clients, count, clock_ns() + timeout_ns, errs);
+	l->err = *err;
+	l->done = true;
 }
 
 static int learn(struct client *c, uint64_t until, struct error *err)
 {
-	struct error why = ERROR_INIT;
+	struct learnt l = { .done = false };
+	int rc = client_learn_begin(c, time_left(until), on_learnt, &l);
 
-	learn_all(&c, 1, until, &why);
-	if (why.code && err)
-		*err = why;
-	return why.code;
+	if (rc == 0)
+		rc = loop_run(c->loop, &l.done);
+	/* It points to this frame: it may not stay when the wait ends early. */
+	if (rc < 0 && !l.done)
+		client_abort(c, rc, error_errno_text(rc));
+	else
+		rc = l.err.code;
+	if (rc < 0 && err && l.err.code)
+		*err = l.err;
+	else if (rc < 0)
+		error_set(err, rc, "target %s: %s", c->path, error_errno_text(rc));
+	return rc;
 }
 
 int client_learn(struct client *c, struct error *err)

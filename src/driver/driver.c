@@ -111,6 +111,21 @@ static int check_dir(const char *dir, struct error *err)
 	return 0;
 }
 
+/* While the probe waits for a dead device, answers of targets are taken and progress is told. */
+static int wait_meanwhile(void *arg, int fd, uint64_t until_ns)
+{
+	struct driver *d = arg;
+
+	return loop_wait(d->loop, fd, until_ns);
+}
+
+static void turn_meanwhile(void *arg)
+{
+	struct driver *d = arg;
+
+	loop_turn(d->loop);
+}
+
 int driver_open(const char *state_dir, struct driver **out, struct error *err)
 {
 	struct driver *d = calloc(1, sizeof(*d));
@@ -129,6 +144,7 @@ int driver_open(const char *state_dir, struct driver **out, struct error *err)
 		return rc;
 	}
 	loop_set_tick(d->loop, on_tick, d);
+	probe_set_meanwhile(d->probe, wait_meanwhile, turn_meanwhile, d);
 	*out = d;
 	return 0;
 }

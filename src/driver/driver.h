@@ -128,6 +128,18 @@ int child_run(struct loop *l, char *const argv[], uint64_t timeout_ns, struct ch
 	      struct error *err);
 void child_result_fini(struct child_result *r);
 
+struct child;
+
+/**
+ * child_begin() - child_run() that is not waited for; child_end() is owed after 0
+ * @argv: copied
+ * @alone: what it starts itself is killed with it
+ */
+int child_begin(struct loop *l, char *const argv[], uint64_t timeout_ns, bool alone,
+		struct child **out, struct error *err);
+/** child_end() - wait for its end, as child_run() returns it; @c is gone */
+int child_end(struct child *c, struct child_result *r, struct error *err);
+
 /* kits.c: programs */
 
 /**
@@ -150,8 +162,24 @@ struct kit_options {
 	bool no_huge, huge_unlink, no_pci, pci_allowed, disable_cpumask_locks, limit_coredump;
 };
 
-/** kits_find() - all target programs of the node, newest first; how many, or -ENOMEM */
-ssize_t kits_find(struct driver *d, struct kit **out);
+struct kits_search;
+
+/**
+ * kits_begin() - look for all target programs of the node, and ask each for its version
+ * @limit_ns: of all of them together
+ *
+ * Return: for kits_end(), NULL when memory is short.
+ */
+struct kits_search *kits_begin(struct driver *d, uint64_t limit_ns);
+/**
+ * kits_end() - wait for what they tell, newest first
+ * @s: gone afterwards; NULL is fine
+ * @out: array to be freed by the caller
+ * @silent: array to which the path of each is added that did not end in time; NULL: not wanted
+ *
+ * Return: how many, or -ENOMEM.
+ */
+ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent);
 /** kit_ask() - the kit at @path; -ENOENT, -EACCES, -ENOEXEC with @err when it is none */
 int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *err);
 /** kit_read_version() - kind, release, stable of what `--version` said */

@@ -186,19 +186,22 @@ static int kit_check(const char *path, struct kit *out, struct error *err)
 	return 0;
 }
 
-int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *err)
+/* Its answer is owed to version_take(). */
+static int version_ask(struct driver *d, struct kit *kit, uint64_t limit_ns, struct child **out,
+		       struct error *err)
 {
-	char option[] = "--version", *argv[] = { out->path, option, NULL };
-	struct child_result r;
-	int rc;
+	char option[] = "--version", *argv[] = { kit->path, option, NULL };
 
-	memset(out, 0, sizeof(*out));
-	rc = kit_check(path, out, err);
+	return child_begin(d->loop, argv, limit_ns, true, out, err);
+}
+
+static int version_take(struct child *child, struct kit *out, struct error *err)
+{
+	struct child_result r;
+	int rc = child_end(child, &r, err);
+
 	if (rc < 0)
-		return rc;
-	rc = child_run(d->loop, argv, ASK_TIMEOUT_NS, &r, err);
-	if (rc < 0)
-		return error_prefix(err, "target %s cannot tell its version: ", path);
+		return error_prefix(err, "target %s cannot tell its version: ", out->path);
 	snprintf(out->version, sizeof(out->version), "%.*s",
 		 (int)strcspn(r.out[0] ? r.out : r.err_out, "\n"), r.out[0] ? r.out : r.err_out);
 	if (!WIFEXITED(r.status) || WEXITSTATUS(r.status) != 0 || !strcasestr(out->version, "spdk"))
@@ -207,10 +210,22 @@ int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *e
 			"target %s does not answer `--version` (status 0x%x, said \"%.80s\"): "
 			"it is no target program, or its libraries are missing (name a script "
 			"that sets LD_LIBRARY_PATH and hands its arguments on)",
-			path, (unsigned int)r.status, out->version);
+			out->path, (unsigned int)r.status, out->version);
 	child_result_fini(&r);
 	kit_read_version(out->version, out);
 	return rc;
+}
+
+int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *err)
+{
+	struct child *child;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = kit_check(path, out, err);
+	if (rc == 0)
+		rc = version_ask(d, out, ASK_TIMEOUT_NS, &child, err);
+	return rc == 0 ? version_take(child, out, err) : rc;
 }
 
 int kit_options(struct driver *d, const struct kit *kit, struct kit_options *out, struct error *err)
@@ -253,10 +268,28 @@ static int by_age(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-static bool kit_is_known(const struct kit *kits, ssize_t count, const char *path)
+/** struct asked - a kit that was found, and the child that is to tell its version */
+struct asked {
+	struct kit kit;
+	struct child *child;
+};
+
+/**
+ * struct kits_search - a search for kits
+ * @until: when all must have told their versions
+ */
+struct kits_search {
+	struct driver *d;
+	uint64_t until;
+	struct asked *items;
+	size_t count;
+	bool failed;
+};
+
+static bool kit_is_known(const struct kits_search *s, const char *path)
 {
-	for (ssize_t i = 0; i < count; i++) {
-		if (!strcmp(kits[i].path, path))
+	for (size_t i = 0; i < s->count; i++) {
+		if (!strcmp(s->items[i].kit.path, path))
 			return true;
 	}
 	return false;
@@ -271,49 +304,86 @@ static bool is_safe(const char *path, const char *dir)
 				  !(st.st_mode & S_IWOTH) && !(above.st_mode & S_IWOTH));
 }
 
-static ssize_t kits_add(struct driver *d, struct kit **kits, ssize_t count, const char *dir)
+static void kits_add(struct kits_search *s, const char *path)
+{
+	struct asked *more = realloc(s->items, (s->count + 1) * sizeof(*more)), *a;
+	struct error ignored = ERROR_INIT;
+	uint64_t now = clock_ns();
+
+	if (!more) {
+		s->failed = true;
+		return;
+	}
+	s->items = more;
+	a = &more[s->count];
+	memset(a, 0, sizeof(*a));
+	if (kit_check(path, &a->kit, &ignored) == 0 &&
+	    version_ask(s->d, &a->kit, s->until > now ? s->until - now : 0, &a->child, &ignored) ==
+		    0)
+		s->count++;
+}
+
+static void kits_add_dir(struct kits_search *s, const char *dir)
 {
 	char path[PATH_MAX + NAME_MAX], real[PATH_MAX];
-	struct error ignored = ERROR_INIT;
-	struct kit *more;
 
 	for (size_t i = 0; kit_names[i]; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, kit_names[i]);
-		if (!is_program(path) || !is_safe(path, dir) || !realpath(path, real) ||
-		    kit_is_known(*kits, count, real))
-			continue;
-		more = realloc(*kits, (size_t)(count + 1) * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		*kits = more;
-		if (kit_ask(d, real, &more[count], &ignored) == 0)
-			count++;
+		if (is_program(path) && is_safe(path, dir) && realpath(path, real) &&
+		    !kit_is_known(s, real))
+			kits_add(s, real);
 	}
-	return count;
 }
 
-ssize_t kits_find(struct driver *d, struct kit **out)
+struct kits_search *kits_begin(struct driver *d, uint64_t limit_ns)
 {
+	struct kits_search *s = calloc(1, sizeof(*s));
 	struct dirs *dirs = calloc(1, sizeof(*dirs));
-	ssize_t count = 0;
 
-	*out = NULL;
-	if (!dirs)
-		return -ENOMEM;
+	if (!s || !dirs) {
+		free(s);
+		free(dirs);
+		return NULL;
+	}
+	s->d = d;
+	s->until = clock_ns() + limit_ns;
 	dirs_own(dirs);
 	dirs_configured(dirs);
 	dirs_add_path(dirs, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/usr/libexec/spdk");
 	dirs_opt(dirs);
-	for (size_t i = 0; i < dirs->count && count >= 0; i++)
-		count = kits_add(d, out, count, dirs->items[i]);
+	for (size_t i = 0; i < dirs->count; i++)
+		kits_add_dir(s, dirs->items[i]);
 	free(dirs);
-	if (count < 0) {
-		free(*out);
-		*out = NULL;
-	} else if (count > 1) {
-		qsort(*out, (size_t)count, sizeof(**out), by_age);
+	return s;
+}
+
+ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent)
+{
+	struct kit *kits = s ? calloc(s->count + 1, sizeof(*kits)) : NULL;
+	bool failed = !kits || s->failed;
+	size_t count = 0;
+
+	for (size_t i = 0; s && i < s->count; i++) {
+		struct error err = ERROR_INIT;
+		struct kit *kit = &s->items[i].kit;
+
+		if (version_take(s->items[i].child, kit, &err) == 0 && kits)
+			kits[count++] = *kit;
+		else if (err.code == -ETIMEDOUT && silent)
+			json_array_append_new(silent, json_string(kit->path));
 	}
-	return count;
+	if (s)
+		free(s->items);
+	free(s);
+	if (failed) {
+		free(kits);
+		kits = NULL;
+		count = 0;
+	}
+	if (count > 1)
+		qsort(kits, count, sizeof(*kits), by_age);
+	*out = kits;
+	return failed ? -ENOMEM : (ssize_t)count;
 }
 
 static void name_passed_over(const struct kit *kits, ssize_t count, const char *kind, char *out,
@@ -331,9 +401,10 @@ static void name_passed_over(const struct kit *kits, ssize_t count, const char *
 
 int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error *err)
 {
+	json_t *silent = json_array();
 	char passed[320];
 	struct kit *kits;
-	ssize_t n = kits_find(d, &kits);
+	ssize_t n = kits_end(kits_begin(d, ASK_TIMEOUT_NS), &kits, silent);
 	int rc = -ENOENT;
 
 	for (ssize_t i = 0; i < n && rc < 0; i++) {
@@ -344,11 +415,15 @@ int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error
 	}
 	name_passed_over(kits, n, kind, passed, sizeof(passed));
 	free(kits);
-	if (rc == 0)
-		return 0;
-	return error_set(err, rc,
-			 "no stable release of %s is installed: install one or name it with "
-			 "--target%s%s",
-			 kind && kind[0] == 's' ? "SPDK" : "a target program",
-			 passed[0] ? "; pre-releases are taken only when named: " : "", passed);
+	if (rc < 0)
+		error_set(err, rc,
+			  "no stable release of %s is installed: install one or name it with "
+			  "--target%s%s%s%.200s",
+			  kind && kind[0] == 's' ? "SPDK" : "a target program",
+			  passed[0] ? "; pre-releases are taken only when named: " : "", passed,
+			  json_array_size(silent) ? "; did not tell its version in time: " : "",
+			  json_array_size(silent) ? json_string_value(json_array_get(silent, 0))
+						  : "");
+	json_decref(silent);
+	return rc;
 }

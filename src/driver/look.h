@@ -15,7 +15,8 @@ struct looks;
  * look_start() - greet the targets that run here, and ask each for all that it serves
  * @all_served: false: only what each is and can do
  *
- * They work on it while the caller does something else. Takes three seconds when one is silent.
+ * They work on it while the caller does something else and lets the loop turn now and then. Who is
+ * silent for three seconds is not asked.
  *
  * Return: for look_finish(); NULL when memory is short.
  */

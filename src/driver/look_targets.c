@@ -2,9 +2,9 @@
 /*
  * Running targets: version, features, and what each serves.
  *
- * All are greeted at once, so that silent ones cost their time limit only once; what answers is
- * then asked for the rest in one batch of calls each, and works on it while the caller looks at
- * something else.
+ * All are greeted at once, so that silent ones cost their time limit only once; who answers is
+ * asked for the rest in one batch of calls. They work on it while the caller looks at something
+ * else; what has come is taken whenever the loop turns.
  *
  * Threading: as driver.h.
  */
@@ -151,35 +151,6 @@ static void look_connect(struct look *l)
 	name_socket(l);
 }
 
-static void greet_all(struct looks *all)
-{
-	struct client **clients = calloc(all->count, sizeof(struct client *));
-	struct error *errs = calloc(all->count, sizeof(*errs));
-	size_t n = 0;
-
-	for (size_t i = 0; i < all->count; i++) {
-		look_connect(&all->items[i]);
-		if (clients && errs && all->items[i].client)
-			clients[n++] = all->items[i].client;
-	}
-	if (clients && errs)
-		client_learn_all(clients, n, GREET_TIMEOUT_NS, errs);
-	n = 0;
-	for (size_t i = 0; i < all->count; i++) {
-		struct look *l = &all->items[i];
-
-		if (!l->client)
-			continue;
-		if (clients && errs)
-			l->err = errs[n++];
-		else
-			error_set(&l->err, -ENOMEM, "out of memory");
-		name_socket(l);
-	}
-	free(clients);
-	free(errs);
-}
-
 /* What was not picked, because it is no list, is shown as an empty one. */
 static json_t *list_of(const struct served *s, json_t *result)
 {
@@ -210,6 +181,11 @@ static void set_features(json_t *o, const struct client *c)
 	json_object_set_new(o, "features", list);
 }
 
+static void answer_taken(struct looks *all)
+{
+	all->done = --all->left == 0;
+}
+
 static void on_told(void *arg, const struct client_answer *answer)
 {
 	struct told *t = arg;
@@ -218,7 +194,7 @@ static void on_told(void *arg, const struct client_answer *answer)
 	if (answer->status)
 		error_set(&t->err, answer->status, "target %s, %s: %s", t->look->target->socket,
 			  t->what->method, answer->message);
-	t->look->all->done = --t->look->all->left == 0;
+	answer_taken(t->look->all);
 }
 
 static void ask_one(struct look *l, struct told *t)
@@ -233,18 +209,30 @@ static void ask_one(struct look *l, struct told *t)
 		error_set(&t->err, -ENOMEM, "out of memory");
 }
 
-static void ask_all(struct looks *all)
+static void on_greeted(void *arg, const struct error *err)
 {
-	for (size_t i = 0; all->served && i < all->count; i++) {
-		struct look *l = &all->items[i];
+	struct look *l = arg;
 
-		for (size_t k = 0; l->client && !l->err.code && k < SERVED; k++) {
-			l->told[k] = (struct told){ .look = l, .what = &served[k] };
-			ask_one(l, &l->told[k]);
-		}
-		if (l->client)
-			client_flush(l->client);
+	l->err = *err;
+	name_socket(l);
+	for (size_t k = 0; l->all->served && !l->err.code && k < SERVED; k++) {
+		l->told[k] = (struct told){ .look = l, .what = &served[k] };
+		ask_one(l, &l->told[k]);
 	}
+	client_flush(l->client);
+	answer_taken(l->all);
+}
+
+static void greet(struct look *l)
+{
+	look_connect(l);
+	if (!l->client)
+		return;
+	if (client_learn_begin(l->client, GREET_TIMEOUT_NS, on_greeted, l) == 0)
+		l->all->left++;
+	else
+		error_set(&l->err, -ENOMEM, "out of memory");
+	client_flush(l->client);
 }
 
 static void set_served(json_t *o, const struct look *l)
@@ -314,8 +302,8 @@ struct looks *look_start(struct driver *d, bool all_served)
 		all->items[i].all = all;
 		all->items[i].fd = -1;
 	}
-	greet_all(all);
-	ask_all(all);
+	for (size_t i = 0; i < all->count; i++)
+		greet(&all->items[i]);
 	return all;
 }
 

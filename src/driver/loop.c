@@ -188,18 +188,21 @@ static void dispatch(struct loop *l, struct loop_watch *first, size_t count)
 	}
 }
 
-static int run_once(struct loop *l)
+static int run_once(struct loop *l, int most_ms)
 {
 	struct loop_watch *first;
 	ssize_t count;
-	int n;
+	int n, ms;
 
 	give_back_removed(l);
 	count = collect(l);
 	if (count < 0)
 		return (int)count;
 	first = l->watches;
-	n = poll(l->fds, (nfds_t)count, timeout_ms(l));
+	ms = timeout_ms(l);
+	if (most_ms >= 0 && (ms < 0 || ms > most_ms))
+		ms = most_ms;
+	n = poll(l->fds, (nfds_t)count, ms);
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	if (n > 0)
@@ -213,13 +216,39 @@ int loop_run(struct loop *l, const bool *done)
 	int rc = 0;
 
 	while (rc == 0 && !*done)
-		rc = run_once(l);
+		rc = run_once(l, -1);
 	return rc;
+}
+
+int loop_turn(struct loop *l)
+{
+	return run_once(l, 0);
 }
 
 static void set_true(void *arg)
 {
 	*(bool *)arg = true;
+}
+
+static void set_readable(void *arg, short revents)
+{
+	(void)revents;
+	*(bool *)arg = true;
+}
+
+int loop_wait(struct loop *l, int fd, uint64_t until_ns)
+{
+	bool readable = false, late = false;
+	struct loop_watch *watch = loop_watch(l, fd, POLLIN, set_readable, &readable);
+	struct loop_timer *timer = loop_timer(l, until_ns, set_true, &late);
+	int rc = watch && timer ? 0 : -ENOMEM;
+
+	while (rc == 0 && !readable && !late)
+		rc = run_once(l, -1);
+	if (!late)
+		loop_timer_cancel(l, timer);
+	loop_unwatch(l, watch);
+	return rc < 0 ? rc : readable;
 }
 
 int loop_sleep(struct loop *l, uint64_t ns)

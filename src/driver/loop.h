@@ -41,6 +41,11 @@ void loop_set_tick(struct loop *l, void (*fn)(void *arg), void *arg);
 
 /** loop_run() - until *@done; 0 or the negative errno of poll(2) */
 int loop_run(struct loop *l, const bool *done);
+/** loop_turn() - what is ready now, without waiting */
+int loop_turn(struct loop *l);
+/** loop_wait() - run until @fd is readable: 1; at @until_ns of clock_ns(): 0; or a negative errno
+ */
+int loop_wait(struct loop *l, int fd, uint64_t until_ns);
 /** loop_sleep() - run the loop for a while */
 int loop_sleep(struct loop *l, uint64_t ns);
 

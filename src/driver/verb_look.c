@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "driver/look.h"
 #include "driver/verb.h"
 
@@ -17,17 +18,20 @@
 #define SCORE_DATA 10
 #define SCORE_NVME 40
 
+#define KITS_S 3u /* that all kits together may take to tell their versions */
+
 static json_t *kit_json(const struct kit *k)
 {
 	return json_pack("{s:s, s:s, s:s}", "path", k->path, "kind", k->kind, "version",
 			 k->version);
 }
 
-static json_t *kits_json(struct driver *d)
+/* @silent: paths of those that did not end in time */
+static json_t *kits_json(struct kits_search *search, json_t *silent)
 {
 	json_t *list = json_array();
 	struct kit *kits;
-	ssize_t n = kits_find(d, &kits);
+	ssize_t n = kits_end(search, &kits, silent);
 
 	for (ssize_t i = 0; i < n; i++)
 		json_array_append_new(list, kit_json(&kits[i]));
@@ -44,13 +48,18 @@ static json_t *devices_json(const struct probe_devices *devices)
 	return list;
 }
 
-static json_t *unseen_json(struct driver *d)
+static json_t *unseen_json(struct driver *d, const json_t *silent_kits)
 {
-	json_t *list = json_array();
+	json_t *list = json_array(), *path;
 	char text[160];
+	size_t i;
 
-	for (size_t i = 0; probe_unseen(d->probe, i, text, sizeof(text)); i++)
+	for (i = 0; probe_unseen(d->probe, i, text, sizeof(text)); i++)
 		json_array_append_new(list, json_string(text));
+	json_array_foreach ((json_t *)silent_kits, i, path)
+		json_array_append_new(list, json_sprintf("the version of %s: it did not tell "
+							 "within %u s, and was killed",
+							 json_string_value(path), KITS_S));
 	return list;
 }
 
@@ -73,34 +82,44 @@ static int look_node(struct driver *d, json_t *answer, struct error *err)
 	return rc == 0 || err->code ? rc : error_set(err, rc, "node: %s", error_errno_text(rc));
 }
 
+/* What takes others a while is begun first: kits and targets work on it while this looks around. */
+static int discover(struct driver *d, json_t *answer, struct error *err)
+{
+	struct kits_search *kits = kits_begin(d, KITS_S * NS_PER_SEC);
+	json_t *silent = json_array(), *ceph = NULL;
+	struct looks *looks;
+	int rc;
+
+	probe_refresh(d->probe);
+	driver_step(d, "find running targets", 1, 5);
+	looks = look_start(d, true);
+	driver_step(d, "look at the node and its devices", 2, 5);
+	rc = look_node(d, answer, err);
+	driver_step(d, "ask Ceph's monitors", 3, 5);
+	if (rc == 0)
+		ceph = look_ceph(d);
+	driver_step(d, "wait for the versions of installed kits", 4, 5);
+	json_object_set_new(answer, "kits", kits_json(kits, silent));
+	driver_step(d, "wait for what the targets answer", 5, 5);
+	json_object_set_new(answer, "targets", look_finish(looks));
+	json_object_set_new(answer, "ceph", ceph);
+	json_object_set_new(answer, "unseen", unseen_json(d, silent));
+	json_decref(silent);
+	return rc;
+}
+
 int verb_discover(struct driver *d, const json_t *request, json_t **answer, struct error *err)
 {
 	static const char *const names[] = { "type", NULL };
 	int rc = request_check(request, names, err);
-	struct looks *looks;
 
 	if (rc == 0)
 		rc = check_type(request, err);
 	if (rc < 0)
 		return rc;
 	driver_begin(d, "discover");
-	probe_refresh(d->probe);
-	driver_step(d, "greet running targets", 1, 5);
-	looks = look_start(d, true);
-	driver_step(d, "look at the node and its devices", 2, 5);
 	*answer = json_object();
-	rc = look_node(d, *answer, err);
-	if (rc == 0) {
-		driver_step(d, "ask installed kits for their versions", 3, 5);
-		json_object_set_new(*answer, "kits", kits_json(d));
-	}
-	driver_step(d, "wait for what the targets answer", 4, 5);
-	json_object_set_new(*answer, "targets", look_finish(looks));
-	if (rc == 0) {
-		driver_step(d, "ask Ceph's monitors", 5, 5);
-		json_object_set_new(*answer, "ceph", look_ceph(d));
-		json_object_set_new(*answer, "unseen", unseen_json(d));
-	}
+	rc = discover(d, *answer, err);
 	driver_end(d);
 	if (rc < 0) {
 		json_decref(*answer);

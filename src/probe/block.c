@@ -206,6 +206,7 @@ static int add_device(struct probe *p, struct probe_devices *out, const char *sy
 	struct probe_device *more, *d;
 	int rc;
 
+	probe_turn(p);
 	if (!probe_read_u64(p, 0, "%s/size", sys))
 		return 0;
 	more = realloc(out->items, (out->count + 1) * sizeof(*more));

@@ -69,6 +69,7 @@ struct probe_loop {
  * @runs_target: processes that run a target program
  * @blind_fds, @blind_mounts: processes whose files, and whose mounts, this user may not see
  * @stuck: children that could not be killed yet
+ * @wait, @turn, @meanwhile_arg: see probe_set_meanwhile(); NULL: nothing else is done
  */
 struct probe {
 	char root[PATH_MAX];
@@ -86,6 +87,9 @@ struct probe {
 	bool looked, have_loops;
 	pid_t stuck[16];
 	size_t stuck_count;
+	probe_wait_fn wait;
+	probe_turn_fn turn;
+	void *meanwhile_arg;
 };
 
 /* limited.c: what may block */
@@ -118,6 +122,9 @@ int probe_limited(struct probe *p, const struct probe_limited *job);
 void probe_reap(struct probe *p);
 
 /* root.c: files below the prefix */
+
+/** probe_turn() - let the caller do something else for a moment */
+void probe_turn(const struct probe *p);
 FILE *probe_fopen(const struct probe *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 DIR *probe_opendir(const struct probe *p, const char *fmt, ...)

@@ -132,23 +132,34 @@ void probe_reap(struct probe *p)
 	p->stuck_count = left;
 }
 
-static int session_read(const struct session *s, char *answer, uint64_t until)
+/* Return: above 0 when there is something to read, 0 when the time is over. */
+static int wait_for(const struct probe *p, int fd, uint64_t until)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t now;
+	int rc = 0;
+
+	if (p->wait)
+		return p->wait(p->meanwhile_arg, fd, until);
+	while (rc == 0 && (now = clock_ns()) < until) {
+		rc = poll(&pfd, 1, (int)((until - now) / NS_PER_MSEC) + 1);
+		if (rc < 0 && errno == EINTR)
+			rc = 0;
+	}
+	return rc < 0 ? -errno : rc;
+}
+
+static int session_read(const struct probe *p, const struct session *s, char *answer,
+			uint64_t until)
 {
 	size_t at = 0;
 
 	while (at < s->job->size) {
-		struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
-		uint64_t now = clock_ns();
+		int rc = wait_for(p, s->fd, until);
 		ssize_t n;
-		int rc;
 
-		if (now >= until)
-			return -ETIMEDOUT;
-		rc = poll(&pfd, 1, (int)((until - now) / NS_PER_MSEC) + 1);
-		if (rc < 0 && errno != EINTR)
-			return -errno;
 		if (rc <= 0)
-			continue;
+			return rc < 0 ? rc : -ETIMEDOUT;
 		n = read(s->fd, answer + at, s->job->size - at);
 		if (n == 0)
 			return -ECHILD;
@@ -160,11 +171,11 @@ static int session_read(const struct session *s, char *answer, uint64_t until)
 	return 0;
 }
 
-static int take(struct session *s, size_t i, char *answer)
+static int take(const struct probe *p, struct session *s, size_t i, char *answer)
 {
 	int rc = s->pid < 0 ? session_start(s, i) : 0;
 
-	return rc < 0 ? rc : session_read(s, answer, clock_ns() + s->job->limit_ns);
+	return rc < 0 ? rc : session_read(p, s, answer, clock_ns() + s->job->limit_ns);
 }
 
 int probe_limited(struct probe *p, const struct probe_limited *job)
@@ -178,7 +189,7 @@ int probe_limited(struct probe *p, const struct probe_limited *job)
 	probe_reap(p);
 	for (size_t i = 0; i < job->count; i++) {
 		/* Many that block must not add up. */
-		int rc = blocked < PROBE_LIMITED_ALL ? take(&s, i, answer) : -ETIME;
+		int rc = blocked < PROBE_LIMITED_ALL ? take(p, &s, i, answer) : -ETIME;
 
 		blocked += rc == -ETIMEDOUT;
 		if (rc < 0)

@@ -34,6 +34,24 @@ struct probe;
 struct probe *probe_create(const char *root);
 void probe_destroy(struct probe *p);
 
+/**
+ * typedef probe_wait_fn - wait until @fd is readable, or until @until_ns of clock_ns()
+ *
+ * Return: above 0 when it is; 0 when the time is over; or a negative errno.
+ */
+typedef int (*probe_wait_fn)(void *arg, int fd, uint64_t until_ns);
+/** typedef probe_turn_fn - do what can be done now, without waiting */
+typedef void (*probe_turn_fn)(void *arg);
+
+/**
+ * probe_set_meanwhile() - let the caller do something else while the probe looks
+ * @wait: instead of poll(2) where the probe waits for a child
+ * @turn: called between two devices
+ *
+ * Neither may call the probe.
+ */
+void probe_set_meanwhile(struct probe *p, probe_wait_fn wait, probe_turn_fn turn, void *arg);
+
 /** enum probe_verdict - may a store be put there; the worst of all findings */
 enum probe_verdict {
 	PROBE_FREE,	  /* yes */

@@ -35,6 +35,19 @@ void probe_destroy(struct probe *p)
 	free(p);
 }
 
+void probe_set_meanwhile(struct probe *p, probe_wait_fn wait, probe_turn_fn turn, void *arg)
+{
+	p->wait = wait;
+	p->turn = turn;
+	p->meanwhile_arg = arg;
+}
+
+void probe_turn(const struct probe *p)
+{
+	if (p->turn)
+		p->turn(p->meanwhile_arg);
+}
+
 static bool path_vmake(const struct probe *p, char path[static PATH_MAX], const char *fmt,
 		       va_list args)
 {

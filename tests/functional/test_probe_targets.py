@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -199,6 +200,31 @@ def test_kits_in_configured_folders(cli, below):
     cli.env["CYBORG_SPDK_KITS"] = f"/nonexistent:{cli.dir / 'spdk'}"
     told, = [k for k in cli("discover")["kits"] if k["path"] == str(kit)]
     assert told["kind"] == "spdk" and told["version"].startswith("SPDK v24.09")
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_hung_kits_cost_their_time_once_and_are_named(cli):
+    """Asked all at once: one that stands behind the others in line is told all the same."""
+    names = [f"{letter}-hung" for letter in "abcd"] + ["z-good"]
+    folders = [cli.dir / name for name in names]
+    for folder in folders:
+        folder.mkdir()
+        kit = folder / "spdk_tgt"
+        kit.write_text(f"#!/bin/sh\nsleep 1000 & echo $! >{folder}/pid; wait\n")
+        kit.chmod(0o755)
+    kit.write_text("#!/bin/sh\necho 'SPDK v24.09'\n")
+    cli.env["CYBORG_SPDK_KITS"] = ":".join(map(str, folders))
+    answer = cli("discover")
+    assert [k["path"] for k in answer["kits"] if "/z-good/" in k["path"]] == [str(kit)]
+    for folder in folders[:-1]:
+        assert [s for s in answer["unseen"] if f"{folder}/spdk_tgt" in s and "3 s" in s]
+        assert not is_alive(int((folder / "pid").read_text()))
 
 
 @pytest.mark.parametrize("mode, of_folder", [(0o757, 0o755), (0o755, 0o1777)])

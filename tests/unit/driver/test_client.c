@@ -607,20 +607,43 @@ static void test_old_names_are_learnt(void **state)
 	peer_stop();
 }
 
+/** struct greeting - how client_learn_begin() ended; @left: of how many, when the last ends */
+struct greeting {
+	struct error err;
+	size_t *left;
+	bool *done;
+};
+
+static void on_greeted(void *arg, const struct error *err)
+{
+	struct greeting *g = arg;
+
+	g->err = *err;
+	*g->done = --*g->left == 0;
+}
+
 /* The one that is silent holds nobody up. */
 static void test_many_are_learnt_at_once(void **state)
 {
-	struct error errs[2] = { ERROR_INIT, ERROR_INIT }, err = ERROR_INIT;
+	struct error err = ERROR_INIT;
+	struct greeting greetings[2];
 	struct client *clients[2];
+	size_t left = 2;
+	bool done = false;
 
 	(void)state;
 	peer_start(be_learnt, peer_wait_for_close);
 	clients[0] = peer.client;
 	assert_int_equal(client_connect(peer.loop, peer.path, &clients[1], &err), 0);
-	client_learn_all(clients, 2, 5 * SHORT_NS, errs);
-	assert_int_equal(errs[0].code, 0);
+	for (size_t i = 0; i < 2; i++) {
+		greetings[i] = (struct greeting){ ERROR_INIT, &left, &done };
+		assert_int_equal(
+			client_learn_begin(clients[i], 5 * SHORT_NS, on_greeted, &greetings[i]), 0);
+	}
+	assert_int_equal(loop_run(peer.loop, &done), 0);
+	assert_int_equal(greetings[0].err.code, 0);
 	assert_true(client_has(clients[0], "bdev_get_bdevs"));
-	assert_int_equal(errs[1].code, -ETIMEDOUT);
+	assert_int_equal(greetings[1].err.code, -ETIMEDOUT);
 	assert_null(client_dialect(clients[1]));
 	client_destroy(clients[1]);
 	peer_stop();

@@ -147,6 +147,45 @@ static void test_far_timer_does_not_come_at_once(void **state)
 	loop_timer_cancel(loop, far);
 }
 
+static void read_own(void *arg, short revents)
+{
+	char byte;
+
+	(void)revents;
+	note(arg);
+	assert_int_equal(read(pipes[0][0], &byte, 1), 1);
+}
+
+/* What is ready is done, and nothing waited for. */
+static void test_turn_does_not_wait(void **state)
+{
+	struct loop_timer *far = loop_timer(loop, UINT64_MAX - 1, note, WORD("never"));
+
+	(void)state;
+	watches[0] = loop_watch(loop, pipes[0][0], POLLIN, read_own, WORD("r"));
+	assert_int_equal(loop_turn(loop), 0);
+	assert_string_equal(trace, "");
+	assert_int_equal(write(pipes[0][1], "x", 1), 1);
+	loop_timer(loop, 0, note, WORD("t"));
+	assert_int_equal(loop_turn(loop), 0);
+	assert_string_equal(trace, "rt");
+	loop_unwatch(loop, watches[0]);
+	loop_timer_cancel(loop, far);
+}
+
+/* Others have their turn meanwhile. */
+static void test_wait_ends_with_the_descriptor_or_the_time(void **state)
+{
+	(void)state;
+	watches[0] = loop_watch(loop, pipes[0][0], POLLIN, read_own, WORD("r"));
+	assert_int_equal(write(pipes[0][1], "x", 1), 1);
+	assert_int_equal(loop_wait(loop, pipes[1][0], clock_ns() + NS_PER_MSEC), 0);
+	assert_string_equal(trace, "r");
+	assert_int_equal(write(pipes[1][1], "x", 1), 1);
+	assert_int_equal(loop_wait(loop, pipes[1][0], UINT64_MAX - 1), 1);
+	loop_unwatch(loop, watches[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +196,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_watch_may_add_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_far_timer_does_not_come_at_once, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_turn_does_not_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wait_ends_with_the_descriptor_or_the_time,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
