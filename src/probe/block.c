@@ -131,10 +131,22 @@ int probe_block_fill(struct probe *p, struct probe_device *d, const char *sys, c
 	return 0;
 }
 
+/* A kind of device, by its name: LETTERS and a number. */
+static bool is_named(const struct probe_device *d, const char *letters)
+{
+	size_t len = strlen(letters);
+
+	return !strncmp(d->name, letters, len) && d->name[len] >= '0' && d->name[len] <= '9';
+}
+
 static int find_unfit(struct probe_device *d)
 {
 	int rc = 0;
 
+	if (is_named(d, "sr") || is_named(d, "fd"))
+		rc = probe_find(d, PROBE_REASON_KIND, PROBE_UNFIT, "choose a disk or a file",
+				"%s is %s drive", d->path,
+				d->name[0] == 's' ? "an optical" : "a floppy");
 	if (!strcmp(d->kind, "memory"))
 		rc = probe_find(d, PROBE_REASON_KIND, PROBE_UNFIT, "choose a disk or a file",
 				"%s is a memory disk: its content is gone after a reboot", d->path);
@@ -151,6 +163,16 @@ static int find_unfit(struct probe_device *d)
 /* It may well be what a target here exports: a store on it would stand on itself. */
 static int find_remote(struct probe_device *d)
 {
+	static const char *const network[] = { "nbd", "rbd" };
+
+	for (size_t i = 0; i < sizeof(network) / sizeof(network[0]); i++) {
+		if (is_named(d, network[i]))
+			return probe_find(d, PROBE_REASON_REMOTE, PROBE_HOLDS_DATA,
+					  "disconnect it, or name its serial with --force if "
+					  "nobody else uses it",
+					  "%s is a disk of another server, over %s", d->path,
+					  network[i]);
+	}
 	if (!d->transport[0] || !strcmp(d->transport, "pcie"))
 		return 0;
 	return probe_find(d, PROBE_REASON_REMOTE, PROBE_HOLDS_DATA,
@@ -269,7 +291,7 @@ int probe_devices_seen(struct probe *p, struct probe_devices *out, struct error 
 	}
 	closedir(dir);
 	if (rc == 0)
-		rc = probe_inside(p, out->items, out->count, PROBE_LIMIT_NS);
+		rc = probe_inside(p, out->items, out->count, false);
 	if (out->count)
 		qsort(out->items, out->count, sizeof(*out->items), by_name);
 	return rc < 0 ? error_set(err, rc, "block devices: %s", error_errno_text(rc)) : 0;
@@ -306,7 +328,7 @@ int probe_block_path(struct probe *p, dev_t dev, struct probe_device *out, struc
 	if (rc == 0)
 		rc = find_all(p, out, sys);
 	if (rc == 0)
-		rc = probe_inside(p, out, 1, PROBE_PATIENCE_NS);
+		rc = probe_inside(p, out, 1, true);
 	if (rc < 0)
 		probe_device_fini(out);
 	return rc < 0 ? error_set(err, rc, "block device %s: %s", name, error_errno_text(rc)) : 0;

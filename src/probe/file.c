@@ -68,27 +68,49 @@ static int find_locks(struct probe *p, struct probe_device *d, int fd, const str
 			  pid ? "%s is locked by process %d" : "%s is locked", d->path, pid);
 }
 
+/* The kernel's last word: it lets nobody write swap space, a program that runs, or an immutable
+ * file. */
+static int find_unwritable(struct probe_device *d)
+{
+	int fd = open(d->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno == ETXTBSY)
+		return probe_find(d, PROBE_REASON_EXCLUSIVE, PROBE_IN_USE,
+				  "swapoff it, or end that program",
+				  "%s is swap space in use, or a program that runs", d->path);
+	return probe_find(d, PROBE_REASON_READ_ONLY, PROBE_UNFIT,
+			  errno == EROFS   ? "choose one on a file system that is writable"
+			  : errno == EPERM ? "make it changeable (chattr -i, chattr -a)"
+					   : "run as a user who may write it",
+			  "%s is not writable: %s", d->path, error_errno_text(-errno));
+}
+
 static int find_all(struct probe *p, struct probe_device *d, int fd, const struct stat *st)
 {
-	int rc = probe_find_loops(p, d, st->st_dev, st->st_ino);
+	int rc = probe_find_loops(p, d, st->st_ino);
 
 	if (rc == 0)
-		rc = probe_find_swap(p, d);
+		rc = probe_find_swap(p, d, st->st_ino);
 	if (rc == 0)
-		rc = probe_find_exports(p, d);
+		rc = probe_find_exports(p, d, st->st_ino);
 	if (rc == 0)
 		rc = find_opens(p, d, st);
+	if (rc == 0 && probe_device_verdict(d) < PROBE_IN_USE)
+		rc = probe_find_hidden(p, d, st->st_ino);
 	if (rc == 0)
 		rc = find_locks(p, d, fd, st);
 	if (rc == 0 && d->size < (1 << 20))
 		rc = probe_find(d, PROBE_REASON_SIZE, PROBE_UNFIT, "enlarge it (truncate -s)",
 				"%s has %llu bytes; at least 1 MiB is needed", d->path,
 				(unsigned long long)d->size);
-	if (rc == 0 && access(d->path, W_OK) < 0)
-		rc = probe_find(d, PROBE_REASON_READ_ONLY, PROBE_UNFIT,
-				"run as a user who may write it", "%s is not writable", d->path);
+	if (rc == 0)
+		rc = find_unwritable(d);
 	if (rc == 0 && probe_device_verdict(d) < PROBE_UNFIT)
-		rc = probe_find_content(d, fd);
+		rc = probe_find_content(p, d, fd, true);
 	return rc;
 }
 

@@ -18,7 +18,9 @@
 #define EXCLUSIVE_TRIES 5
 
 struct inside {
+	struct probe *p;
 	struct probe_device *devices;
+	bool closely;
 	uint64_t limit_ns;
 	int rc;
 };
@@ -31,20 +33,34 @@ struct inside_answer {
 	struct probe_finding findings[INSIDE_FINDINGS];
 };
 
-static int open_failed(struct probe_device *d, int code)
+static const char *open_remedy(int code)
+{
+	switch (code) {
+	case -ENOMEDIUM:
+		return "put a medium in";
+	case -EMEDIUMTYPE:
+		return "make it primary (drbdadm primary)";
+	case -EACCES:
+	case -EPERM:
+		return "run as a user who may open it";
+	default:
+		return "look into the kernel's log";
+	}
+}
+
+static int open_failed(struct probe *p, struct probe_device *d, int code)
 {
 	int fd, rc;
 
 	if (code != -EBUSY)
-		return probe_find(d, PROBE_REASON_UNREADABLE, PROBE_UNFIT,
-				  "run as a user who may open it", "%s cannot be opened: %s",
-				  d->path, error_errno_text(code));
+		return probe_find(d, PROBE_REASON_UNREADABLE, PROBE_UNFIT, open_remedy(code),
+				  "%s cannot be opened: %s", d->path, error_errno_text(code));
 	fd = open(d->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return probe_find(d, PROBE_REASON_EXCLUSIVE, PROBE_IN_USE,
 				  "find and end its user (lsblk, lsof)",
 				  "%s is held exclusively by the kernel or a process", d->path);
-	rc = probe_find_holder_by_content(d, fd);
+	rc = probe_find_holder_by_content(p, d, fd);
 	close(fd);
 	return rc;
 }
@@ -68,18 +84,18 @@ static int open_exclusively(const char *path)
  * Opened for reading: closing a device that was open for writing makes udev look at it anew. Its
  * content is read through another descriptor, so as not to keep it from others for so long.
  */
-static int find_by_open(struct probe_device *d)
+static int find_by_open(struct probe *p, struct probe_device *d, bool closely)
 {
 	int exclusive = open_exclusively(d->path);
 	int fd, rc;
 
 	if (exclusive < 0)
-		return open_failed(d, exclusive);
+		return open_failed(p, d, exclusive);
 	fd = open(d->path, O_RDONLY | O_CLOEXEC);
 	close(exclusive);
 	if (fd < 0)
-		return open_failed(d, -errno);
-	rc = probe_find_content(d, fd);
+		return open_failed(p, d, -errno);
+	rc = probe_find_content(p, d, fd, closely);
 	close(fd);
 	return rc;
 }
@@ -105,7 +121,8 @@ static void ask_smart(struct probe_device *d)
 
 static void look_inside(void *arg, size_t i, void *answer)
 {
-	struct probe_device *d = &((struct inside *)arg)->devices[i];
+	const struct inside *in = arg;
+	struct probe_device *d = &in->devices[i];
 	size_t before = d->finding_count;
 	struct inside_answer *a = answer;
 
@@ -113,7 +130,7 @@ static void look_inside(void *arg, size_t i, void *answer)
 		ask_smart(d);
 	a->health = d->health;
 	if (probe_device_verdict(d) < PROBE_UNFIT)
-		a->rc = find_by_open(d);
+		a->rc = find_by_open(in->p, d, in->closely);
 	while (a->count < INSIDE_FINDINGS && before + a->count < d->finding_count) {
 		a->findings[a->count] = d->findings[before + a->count];
 		a->count++;
@@ -147,26 +164,39 @@ static int not_looked_at(struct probe_device *d, int status, uint64_t limit_ns)
 		status == -ETIME ? "others did not answer for too long" : error_errno_text(status));
 }
 
+/* Of one that may be used, or may be forced: a listing asks only where it would say yes. */
+static int find_hidden(const struct inside *in, struct probe_device *d)
+{
+	enum probe_verdict most = in->closely ? PROBE_UNFIT : PROBE_FREE;
+
+	return probe_device_verdict(d) <= most ? probe_find_hidden(in->p, d, 0) : 0;
+}
+
 static void done_inside(void *arg, size_t i, int status, const void *answer)
 {
 	struct inside *in = arg;
 	struct probe_device *d = &in->devices[i];
 	int rc = status ? not_looked_at(d, status, in->limit_ns) : take_answer(d, answer);
 
+	if (rc == 0)
+		rc = find_hidden(in, d);
 	if (rc < 0)
 		in->rc = rc;
 }
 
-int probe_inside(struct probe *p, struct probe_device *devices, size_t count, uint64_t limit_ns)
+int probe_inside(struct probe *p, struct probe_device *devices, size_t count, bool closely)
 {
-	struct inside in = { .devices = devices, .limit_ns = limit_ns };
+	struct inside in = { .p = p,
+			     .devices = devices,
+			     .closely = closely,
+			     .limit_ns = closely ? PROBE_PATIENCE_NS : PROBE_LIMIT_NS };
 	int rc;
 
 	if (!p->live || !count)
 		return 0;
 	rc = probe_limited(p, &(struct probe_limited){ .count = count,
 						       .size = sizeof(struct inside_answer),
-						       .limit_ns = limit_ns,
+						       .limit_ns = in.limit_ns,
 						       .work = look_inside,
 						       .done = done_inside,
 						       .arg = &in });

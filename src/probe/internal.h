@@ -12,9 +12,14 @@
 #include "base/clock.h"
 #include "probe/probe.h"
 
-/** struct probe_mount - one of the mounts of a device; @pid: a process that sees it */
+/**
+ * struct probe_mount - one of the mounts of a device
+ * @role: of a device that is not mounted itself: "the log of what is "
+ * @pid: a process that sees it
+ */
 struct probe_mount {
 	dev_t dev;
+	const char *role;
 	pid_t pid;
 	char source[256];
 	char where[256];
@@ -34,6 +39,19 @@ struct probe_open {
 	pid_t pid;
 	char command[16];
 	char *target;
+};
+
+/** struct probe_ring - an io_uring of a process; @fdinfo: what tells of it */
+struct probe_ring {
+	char fdinfo[80];
+	pid_t pid;
+};
+
+/** struct probe_identity - what is at a path; @type 0: nothing that could be found */
+struct probe_identity {
+	mode_t type;
+	dev_t dev; /* the device itself, or the file system that a regular file is on */
+	ino_t ino; /* of a regular file */
 };
 
 /** struct probe_netns - a network namespace, "net:[N]", with a process that lives in it */
@@ -67,6 +85,9 @@ struct probe_loop {
  * @mounts, @opens, @holders: sorted, see their lookups
  * @file_dev, @file_ino: the regular file of which probe_look() keeps who has it open
  * @runs_target: processes that run a target program
+ * @mappings: shared mappings of files, read when they are asked for
+ * @pins: paths of mount namespaces that may have no process
+ * @paths, @identities: what was asked of paths outside /dev
  * @blind_fds, @blind_mounts: processes whose files, and whose mounts, this user may not see
  * @stuck: children that could not be killed yet
  * @wait, @turn, @meanwhile_arg: see probe_set_meanwhile(); NULL: nothing else is done
@@ -83,6 +104,12 @@ struct probe {
 	size_t mount_count, open_count, holder_count, loop_count, netns_count, runs_target_count;
 	dev_t file_dev;
 	ino_t file_ino;
+	struct probe_ring *rings;
+	struct probe_open *mappings;
+	char **pins, **paths;
+	struct probe_identity *identities;
+	size_t ring_count, mapping_count, pin_count, path_count;
+	bool have_mappings;
 	unsigned int blind_fds, blind_mounts;
 	bool looked, have_loops;
 	pid_t stuck[16];
@@ -145,6 +172,9 @@ bool probe_exists(const struct probe *p, const char *fmt, ...)
 /** probe_is_pid() - the name of a folder of /proc that is a process */
 bool probe_is_pid(const char *name);
 
+/** probe_array_room() - room for one more of a growing array: at each power of two twice as much */
+void *probe_array_room(void *array, size_t count, size_t size);
+
 /* who.c: what all processes have */
 
 /** probe_look() - read /proc, unless that was done since probe_refresh() */
@@ -173,6 +203,59 @@ const struct probe_mount *probe_mounted(struct probe *p, dev_t dev, const char *
 /** probe_unescape() - decode the \040 of mountinfo and swaps, in place */
 void probe_unescape(char *text);
 
+/* hidden.c */
+
+/**
+ * probe_find_hidden() - uses that leave no descriptor: shared mappings, files of an io_uring
+ * @ino: of a regular file, else 0
+ *
+ * Costs more than all else of a look at processes: ask when nothing else speaks against a device.
+ */
+int probe_find_hidden(struct probe *p, struct probe_device *d, ino_t ino);
+void probe_forget_hidden(struct probe *p);
+
+/* pinned.c */
+
+/** probe_take_pin() - keep the path of a mount namespace */
+void probe_take_pin(struct probe *p, const char *path);
+/**
+ * probe_find_pinned() - a mount in a namespace that lives without a process
+ * @where: filled
+ *
+ * Return: whether one was found; only root can.
+ */
+bool probe_find_pinned(struct probe *p, dev_t dev, char *where, size_t size);
+void probe_forget_pins(struct probe *p);
+
+/* same.c */
+
+/**
+ * probe_is_same() - the path leads to that device, or to that file, by whatever name
+ * @ino: of a regular file, on the file system @d->dev; else 0
+ *
+ * Never waits long: what is outside /dev may be on a server that is dead.
+ */
+bool probe_is_same(struct probe *p, const struct probe_device *d, ino_t ino, const char *path);
+
+/* lvm.c */
+
+/**
+ * struct probe_lvm - what an LVM physical volume tells
+ * @group: the volume group's name; "" when it is in none
+ * @id: the group's identity as device-mapper writes it
+ */
+struct probe_lvm {
+	char group[128];
+	char id[33];
+};
+
+/** probe_lvm_read() - of the device or file open as @fd; all empty when it tells nothing */
+void probe_lvm_read(int fd, struct probe_lvm *out);
+/** probe_lvm_active() - a device of that group that device-mapper has; false when there is none */
+bool probe_lvm_active(struct probe *p, const struct probe_lvm *lvm, char *name, size_t size);
+/** probe_lvm_names() - "vg--a-root" is "vg-a" and "root"; @volume is "" without a hyphen */
+void probe_lvm_names(const char *name, char group[static 128], char volume[static 128]);
+
 /* loops.c */
 
 /** probe_loops() - all loop devices that have something behind them */
@@ -183,12 +266,14 @@ int probe_find(struct probe_device *d, enum probe_reason reason, enum probe_verd
 	       const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /** probe_find_users() - mounts, swap, holders, loop, exports, open files of a block device */
 int probe_find_users(struct probe *p, struct probe_device *d, const char *sys);
-int probe_find_swap(struct probe *p, struct probe_device *d);
-/** probe_find_loops() - @dev, @ino: of a regular file; 0, 0 for a block device */
-int probe_find_loops(struct probe *p, struct probe_device *d, dev_t dev, ino_t ino);
+/** probe_find_swap() - @ino as for probe_find_loops() */
+int probe_find_swap(struct probe *p, struct probe_device *d, ino_t ino);
+/** probe_find_loops() - @ino: of a regular file, on the file system @d->dev; 0 for a block device
+ */
+int probe_find_loops(struct probe *p, struct probe_device *d, ino_t ino);
 /** probe_find_exports() - by the kernel's own targets: nvmet and LIO hold without a trace in /proc
  */
-int probe_find_exports(struct probe *p, struct probe_device *d);
+int probe_find_exports(struct probe *p, struct probe_device *d, ino_t ino);
 
 /* file.c */
 
@@ -217,10 +302,12 @@ void probe_set_text(json_t *o, const char *key, const char *text);
 json_t *probe_health_json(const struct probe_health *h);
 
 /* content.c: what is on it */
-int probe_find_content(struct probe_device *d, int fd);
+
+/** probe_find_content() - @closely: look longer for bytes of no known format */
+int probe_find_content(struct probe *p, struct probe_device *d, int fd, bool closely);
 /** probe_find_holder_by_content() - of a device that cannot be opened exclusively: who it must be
  */
-int probe_find_holder_by_content(struct probe_device *d, int fd);
+int probe_find_holder_by_content(struct probe *p, struct probe_device *d, int fd);
 
 /* block.c */
 int probe_block_fill(struct probe *p, struct probe_device *d, const char *sys, const char *name);
@@ -230,10 +317,11 @@ int probe_block_path(struct probe *p, dev_t dev, struct probe_device *out, struc
 
 /**
  * probe_inside() - ask the kernel and the devices themselves: exclusive open, content, SMART log
+ * @closely: as for probe_find_content(); then the limit is that of a device which was named
  *
  * Devices that may not be used anyway are asked only for their SMART log. Does nothing in a made-up
  * system.
  */
-int probe_inside(struct probe *p, struct probe_device *devices, size_t count, uint64_t limit_ns);
+int probe_inside(struct probe *p, struct probe_device *devices, size_t count, bool closely);
 
 #endif

@@ -44,6 +44,7 @@ static bool mount_parse(const char *line, struct probe_mount *m)
 	if (sscanf(behind + 3, "%*s %255s", m->source) != 1)
 		return false;
 	m->dev = makedev(major, minor);
+	m->role = "";
 	probe_unescape(m->where);
 	probe_unescape(m->source);
 	return true;
@@ -88,14 +89,45 @@ static void mount_keep(struct probe *p, const struct probe_mount *m)
 	p->mount_count++;
 }
 
+/* XFS has its log and its real-time data on other devices, which its options name. */
+static void take_other_device(struct probe *p, const struct probe_mount *m, const char *line,
+			      const char *option, const char *role)
+{
+	const char *at = strstr(line, " - xfs ");
+	struct probe_mount other = *m;
+
+	at = at ? strstr(at, option) : NULL;
+	if (!at || sscanf(at + strlen(option), "%255[^, \n]", other.source) != 1)
+		return;
+	probe_unescape(other.source);
+	other.dev = 0;
+	other.role = role;
+	mount_keep(p, &other);
+}
+
+/* A namespace that is bound to a file lives without a process too. */
+static void take_bound(struct probe *p, const struct probe_mount *m)
+{
+	char path[sizeof(m->where) + 32];
+
+	snprintf(path, sizeof(path), "/proc/%d/root%s", m->pid, m->where);
+	probe_take_pin(p, path);
+}
+
 void probe_take_mount(struct probe *p, pid_t pid, const char *line)
 {
 	struct probe_mount m = { .pid = pid };
 
 	/* What is neither on a device nor has its name as source (tmpfs, cgroup) is no use of one.
 	 */
-	if (mount_parse(line, &m) && (major(m.dev) || m.source[0] == '/'))
+	if (!mount_parse(line, &m))
+		return;
+	if (major(m.dev) || m.source[0] == '/')
 		mount_keep(p, &m);
+	else if (p->live && !strcmp(m.source, "nsfs"))
+		take_bound(p, &m);
+	take_other_device(p, &m, line, ",logdev=", "the log of what is ");
+	take_other_device(p, &m, line, ",rtdev=", "the real-time device of what is ");
 }
 
 const struct probe_mount *probe_mounted(struct probe *p, dev_t dev, const char *source)

@@ -86,8 +86,22 @@ static void object(struct probe_nvme *v, enum probe_reason reason, enum probe_ve
 	snprintf(v->finding.remedy, sizeof(v->finding.remedy), "%s", remedy);
 }
 
+/* Several controllers may lead to one namespace, which the kernel shows below one of them. */
+static bool leads_to(struct probe *p, const struct probe_nvme *v, const struct probe_device *d)
+{
+	unsigned int head, namespace, controller;
+
+	if (!strcmp(d->address, v->address))
+		return true;
+	return sscanf(d->name, "nvme%un%u", &head, &namespace) == 2 &&
+	       sscanf(v->controller, "nvme%u", &controller) == 1 &&
+	       probe_exists(p, PCI_DEVICES "/%s/nvme/%s/nvme%uc%un%u", v->address, v->controller,
+			    head, controller, namespace);
+}
+
 /* What stands against a namespace stands against its controller. */
-static void take_namespaces(struct probe_nvme *v, const struct probe_devices *devices)
+static void take_namespaces(struct probe *p, struct probe_nvme *v,
+			    const struct probe_devices *devices)
 {
 	char text[320];
 
@@ -95,7 +109,7 @@ static void take_namespaces(struct probe_nvme *v, const struct probe_devices *de
 		const struct probe_device *d = &devices->items[i];
 		const struct probe_finding *f = probe_device_reason(d);
 
-		if (strcmp(d->address, v->address) != 0 || strcmp(d->kind, "disk") != 0)
+		if (strcmp(d->kind, "disk") != 0 || !leads_to(p, v, d))
 			continue;
 		add_word(v->namespaces, sizeof(v->namespaces), d->name);
 		v->size += d->size;
@@ -205,7 +219,7 @@ static int add_nvme(struct probe *p, const struct probe_devices *devices, struct
 	n->nvme = more;
 	v = &more[n->nvme_count++];
 	fill_nvme(p, v, address);
-	take_namespaces(v, devices);
+	take_namespaces(p, v, devices);
 	find_user(p, v);
 	find_lock(p, v);
 	find_driver(v);

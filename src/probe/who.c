@@ -42,6 +42,7 @@ struct view {
  * @views: mounts that were read already; @first_ids: the numbers of their first mounts, where a
  *         view cannot be told
  * @self: this process, whose own descriptors are no use
+ * @ns_dev: the file system of namespaces
  * @kernel: a kernel thread was met: all of them see the same
  */
 struct pass {
@@ -52,12 +53,12 @@ struct pass {
 	int *first_ids;
 	size_t id_count;
 	pid_t self;
+	dev_t ns_dev;
 	bool kernel;
 	char folder[FOLDER_ROOM];
 };
 
-/* Room for one more of a growing array: at each power of two twice as much. */
-static void *array_room(void *array, size_t count, size_t size)
+void *probe_array_room(void *array, size_t count, size_t size)
 {
 	return count & (count + 1) ? array : reallocarray(array, 2 * (count + 1), size);
 }
@@ -119,7 +120,7 @@ static bool view_is_new(struct pass *s, const struct view *v)
 		if (!memcmp(&s->views[i - 1], v, sizeof(*v)))
 			return false;
 	}
-	more = array_room(s->views, s->view_count, sizeof(*more));
+	more = probe_array_room(s->views, s->view_count, sizeof(*more));
 	if (more) {
 		s->views = more;
 		more[s->view_count++] = *v;
@@ -136,7 +137,7 @@ static bool first_is_new(struct pass *s, int id)
 		if (s->first_ids[i] == id)
 			return false;
 	}
-	more = array_room(s->first_ids, s->id_count, sizeof(*more));
+	more = probe_array_room(s->first_ids, s->id_count, sizeof(*more));
 	if (more) {
 		s->first_ids = more;
 		more[s->id_count++] = id;
@@ -183,7 +184,7 @@ static void network_of(struct pass *s, pid_t pid, const char *id)
 		if (!strcmp(p->netns[i - 1].name, ns.name))
 			return;
 	}
-	more = array_room(p->netns, p->netns_count, sizeof(*more));
+	more = probe_array_room(p->netns, p->netns_count, sizeof(*more));
 	if (more) {
 		p->netns = more;
 		more[p->netns_count++] = ns;
@@ -211,7 +212,7 @@ static bool is_probe(const struct pass *s, const char *id, const char *command, 
 
 static void add_holder(struct probe *p, pid_t pid, unsigned long long inode)
 {
-	struct probe_holder *more = array_room(p->holders, p->holder_count, sizeof(*more));
+	struct probe_holder *more = probe_array_room(p->holders, p->holder_count, sizeof(*more));
 
 	if (!more)
 		return;
@@ -230,11 +231,42 @@ static bool is_storage(const struct probe *p, const struct probe_open *o)
 		(number < MAJOR_PTS || number > MAJOR_PTS + 7));
 }
 
+static void add_ring(struct probe *p, pid_t pid, const char *id, const char *fd)
+{
+	struct probe_ring *more = probe_array_room(p->rings, p->ring_count, sizeof(*more));
+
+	if (!more)
+		return;
+	p->rings = more;
+	more[p->ring_count].pid = pid;
+	snprintf(more[p->ring_count++].fdinfo, sizeof(more->fdinfo), "/proc/%s/fdinfo/%.16s", id,
+		 fd);
+}
+
+/* What keeps devices in use that are not among the descriptors themselves. */
+static void take_special(struct pass *s, const char *id, int dir, const char *fd,
+			 const struct probe_open *o)
+{
+	char target[64], path[ID_SIZE + 40];
+	ssize_t n;
+
+	if (o->type && (o->type != S_IFREG || o->dev != s->ns_dev))
+		return;
+	n = readlinkat(dir, fd, target, sizeof(target) - 1);
+	target[n > 0 ? n : 0] = '\0';
+	if (!strcmp(target, "anon_inode:[io_uring]") && o->pid != s->self) {
+		add_ring(s->p, o->pid, id, fd);
+	} else if (!strncmp(target, "mnt:[", 5)) {
+		snprintf(path, sizeof(path), "/proc/%s/fd/%.16s", id, fd);
+		probe_take_pin(s->p, path);
+	}
+}
+
 /*
  * In a live system the kernel says what a descriptor is; it may not ask a server for that: of a
  * file on a dead network file system it would wait.
  */
-static bool identify(struct pass *s, pid_t pid, int dir, const char *fd, struct probe_open *o)
+static bool identify(struct pass *s, const char *id, int dir, const char *fd, struct probe_open *o)
 {
 	struct statx st;
 
@@ -247,10 +279,11 @@ static bool identify(struct pass *s, pid_t pid, int dir, const char *fd, struct 
 	else
 		o->dev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
 	if (o->type == S_IFSOCK)
-		add_holder(s->p, pid, st.stx_ino);
+		add_holder(s->p, o->pid, st.stx_ino);
+	take_special(s, id, dir, fd, o);
 	if (o->type != S_IFREG)
 		o->ino = 0;
-	return pid != s->self && is_storage(s->p, o);
+	return o->pid != s->self && is_storage(s->p, o);
 }
 
 /* In a made-up system only the text of the link is there. */
@@ -275,12 +308,13 @@ static void take_descriptor(struct pass *s, const char *id, int dir, const char 
 	struct probe_open *more;
 
 	o->target = NULL;
-	if (!(p->live ? identify(s, o->pid, dir, fd, o) : identify_by_text(s, o->pid, dir, fd, o)))
+	if (!(p->live ? identify(s, id, dir, fd, o) : identify_by_text(s, o->pid, dir, fd, o)))
 		return;
 	if (!o->command[0])
 		read_command(s, id, o->command);
-	more = is_probe(s, id, o->command, fd) ? NULL
-					       : array_room(p->opens, p->open_count, sizeof(*more));
+	more = is_probe(s, id, o->command, fd)
+		       ? NULL
+		       : probe_array_room(p->opens, p->open_count, sizeof(*more));
 	if (!more) {
 		free(o->target);
 		return;
@@ -344,7 +378,7 @@ static enum process program_of(const struct pass *s, const char *id, char out[st
 
 static void add_target(struct probe *p, pid_t pid)
 {
-	pid_t *more = array_room(p->runs_target, p->runs_target_count, sizeof(*more));
+	pid_t *more = probe_array_room(p->runs_target, p->runs_target_count, sizeof(*more));
 
 	if (!more)
 		return;
@@ -439,6 +473,7 @@ static void pass_end(struct pass *s)
 void probe_look(struct probe *p)
 {
 	struct pass *s = p->looked ? NULL : calloc(1, sizeof(*s));
+	struct stat ns;
 	struct dirent *e;
 	DIR *dir;
 
@@ -447,6 +482,8 @@ void probe_look(struct probe *p)
 		return;
 	s->p = p;
 	s->self = getpid();
+	if (p->live && stat("/proc/self/ns/mnt", &ns) == 0)
+		s->ns_dev = ns.st_dev;
 	dir = probe_opendir(p, "/proc");
 	s->proc = dir ? dirfd(dir) : -1;
 	network_of(s, 0, "self");
@@ -518,6 +555,10 @@ void probe_refresh(struct probe *p)
 	free(p->loops);
 	free(p->netns);
 	free(p->runs_target);
+	free(p->rings);
+	probe_forget_hidden(p);
+	probe_forget_pins(p);
+	p->rings = NULL;
 	p->opens = NULL;
 	p->mounts = NULL;
 	p->holders = NULL;
@@ -525,7 +566,7 @@ void probe_refresh(struct probe *p)
 	p->netns = NULL;
 	p->runs_target = NULL;
 	p->open_count = p->mount_count = p->holder_count = p->loop_count = 0;
-	p->netns_count = p->runs_target_count = 0;
+	p->netns_count = p->runs_target_count = p->ring_count = 0;
 	p->blind_fds = p->blind_mounts = 0;
 	p->file_dev = 0;
 	p->file_ino = 0;

@@ -193,7 +193,7 @@ step free_disk free_disk
 step mount refused_as "$(disk 0)" 'mounted on /mnt/a'
 step mount_in_another_namespace refused_as "$(disk 1)" 'mounted on /mnt/b'
 step swap refused_as "$(disk 2)" 'swap space in use'
-step lvm refused_as "$(disk 3)" 'LVM physical volume under vg0-root'
+step lvm refused_as "$(disk 3)" 'LVM physical volume of the group vg0, under its volume root'
 step device_mapper refused_as "$(disk 4)" 'under the device-mapper device secret'
 step md refused_as "$(disk 5)" 'member of the MD array md7 \(raid1\)'
 step md_mirror refused_as "$(disk 6)" 'member of the MD array md7 \(raid1\)'

@@ -162,7 +162,7 @@ static void test_security_lvm_is_refused(void **state)
 	tree_dir(n->root, "sys/block/sda/holders/dm-3");
 	tree_file(n->root, "sys/block/dm-3/dm/uuid", "LVM-abcdef\n");
 	tree_file(n->root, "sys/block/dm-3/dm/name", "vg0-root\n");
-	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_LVM, "vg0-root");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_LVM, "of the group vg0, under its volume root");
 }
 
 static void test_security_device_mapper_is_refused(void **state)
@@ -188,8 +188,95 @@ static void test_security_other_holder_is_refused(void **state)
 {
 	struct node *n = *state;
 
-	tree_dir(n->root, "sys/block/sda/holders/bcache0");
-	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_HOLDER, "bcache0");
+	tree_dir(n->root, "sys/block/sda/holders/zd0");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_HOLDER, "zd0");
+}
+
+static void test_security_drbd_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/block/sda/holders/drbd3");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_DRBD, "backs the DRBD device /dev/drbd3");
+}
+
+static void test_security_multipath_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_dir(n->root, "sys/block/sda/holders/dm-0");
+	tree_file(n->root, "sys/block/dm-0/dm/uuid", "mpath-3600a0b8000\n");
+	tree_file(n->root, "sys/block/dm-0/dm/name", "mpatha\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_DM, "a multipath device with it as a path");
+	assert_string_equal(probe_device_reason(&n->devices.items[n->devices.count - 1])->remedy,
+			    "flush that map (multipath -f mpatha)");
+}
+
+/* Pools, origins and caches are volumes that only LVM itself may write. */
+static void test_security_internal_volume_of_lvm_is_refused(void **state)
+{
+	const char *id = "LVM-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	struct node *n = *state;
+	char uuid[128];
+
+	tree_disk(n->root, "dm-5", 50, "2097152\n");
+	snprintf(uuid, sizeof(uuid), "%s\n", id);
+	tree_file(n->root, "sys/block/dm-5/dm/uuid", uuid);
+	tree_file(n->root, "sys/block/dm-5/dm/name", "vg--a-pool-tpool\n");
+	assert_int_equal(probe_device_verdict(look(n, "dm-5")), PROBE_FREE);
+	probe_devices_fini(&n->devices);
+	snprintf(uuid, sizeof(uuid), "%s-tpool\n", id);
+	tree_file(n->root, "sys/block/dm-5/dm/uuid", uuid);
+	expect(n, "dm-5", PROBE_IN_USE, PROBE_REASON_LVM,
+	       "LVM's own volume pool-tpool of the group vg-a");
+}
+
+/* Whoever has the whole disk writes to its partitions too. */
+static void test_security_partition_of_a_disk_in_use_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/block/sda/sda1/partition", "1\n");
+	tree_file(n->root, "sys/block/sda/sda1/dev", "8:1\n");
+	tree_file(n->root, "sys/block/sda/sda1/size", "4096\n");
+	tree_link(n->root, "proc/4242/fd/7", "/dev/sda");
+	expect(n, "sda1", PROBE_IN_USE, PROBE_REASON_OPEN,
+	       "/dev/sda1 is on a disk in use: /dev/sda is open in process 4242");
+}
+
+static void test_security_log_of_xfs_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "proc/1/mountinfo",
+		  "30 1 8:99 / /x rw - xfs /dev/sdz rw,attr2,logdev=/dev/sda,noquota\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_MOUNT, "is the log of what is mounted on /x");
+}
+
+/* What bcache offers is a disk as any other. */
+static void test_bcache_device_is_free(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "bcache0", 60, "2097152\n");
+	tree_dir(n->root, "sys/block/bcache0/bcache");
+	assert_int_equal(probe_device_verdict(look(n, "bcache0")), PROBE_FREE);
+}
+
+static void test_security_network_disks_may_be_our_own(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "nbd0", 70, "2097152\n");
+	expect(n, "nbd0", PROBE_HOLDS_DATA, PROBE_REASON_REMOTE, "over nbd");
+}
+
+static void test_drives_of_media_are_unfit(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "sr0", 71, "2097152\n");
+	expect(n, "sr0", PROBE_UNFIT, PROBE_REASON_KIND, "an optical drive");
 }
 
 static void test_security_bcache_is_refused(void **state)
@@ -208,6 +295,10 @@ static void test_security_btrfs_member_is_refused(void **state)
 	tree_dir(n->root, "sys/fs/btrfs/features");
 	tree_dir(n->root, "sys/fs/btrfs/aaaa-bbbb/devices/sda");
 	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_BTRFS, "the mounted btrfs aaaa-bbbb");
+	probe_devices_fini(&n->devices);
+	tree_dir(n->root, "sys/fs/btrfs/aaaa-bbbb/devices/sdb");
+	tree_file(n->root, "proc/1/mountinfo", "30 1 0:44 / /b rw - btrfs /dev/sdb rw\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_BTRFS, "aaaa-bbbb on /b");
 }
 
 static void test_security_disk_of_a_loop_device_is_refused(void **state)
@@ -238,6 +329,19 @@ static void test_export_that_is_off_is_no_use(void **state)
 	tree_file(n->root, "sys/kernel/config/target/core/iblock_0/x/enable", "1\n");
 	probe_devices_fini(&n->devices);
 	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_EXPORT, "SCSI target (iblock_0/x)");
+}
+
+/* LIO need not be told a path for show; what it was told to open stands in its info. */
+static void test_security_export_without_a_path_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_file(n->root, "sys/kernel/config/target/core/iblock_0/y/udev_path", "\n");
+	tree_file(n->root, "sys/kernel/config/target/core/iblock_0/y/enable", "1\n");
+	tree_file(n->root, "sys/kernel/config/target/core/iblock_0/y/info",
+		  "Status: ACTIVATED  Max Queue Depth: 128\n        iBlock device: sda\n"
+		  "        Major: 8 Minor: 0  CLAIMED: IBLOCK\n");
+	expect(n, "sda", PROBE_IN_USE, PROBE_REASON_EXPORT, "SCSI target (iblock_0/y)");
 }
 
 static void test_hidden_paths_are_left_out(void **state)
@@ -388,6 +492,15 @@ int main(void)
 		T(test_security_md_is_refused),
 		T(test_security_other_holder_is_refused),
 		T(test_security_bcache_is_refused),
+		T(test_security_drbd_is_refused),
+		T(test_security_multipath_is_refused),
+		T(test_security_internal_volume_of_lvm_is_refused),
+		T(test_security_partition_of_a_disk_in_use_is_refused),
+		T(test_security_log_of_xfs_is_refused),
+		T(test_bcache_device_is_free),
+		T(test_security_network_disks_may_be_our_own),
+		T(test_drives_of_media_are_unfit),
+		T(test_security_export_without_a_path_is_refused),
 		T(test_security_btrfs_member_is_refused),
 		T(test_security_disk_of_a_loop_device_is_refused),
 		T(test_security_export_of_the_kernel_is_refused),

@@ -8,12 +8,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +108,16 @@ static void test_security_bytes_in_the_middle_are_data(void **state)
 {
 	put(*state, "x", SIZE / 2);
 	expect(*state, PROBE_HOLDS_DATA, PROBE_REASON_CONTENT, "not empty");
+}
+
+/* Wherever it stands: of a sparse file the kernel tells what was written. */
+static void test_security_one_byte_of_a_large_file_is_data(void **state)
+{
+	struct file *f = *state;
+
+	assert_int_equal(truncate(f->path, (off_t)8 << 30), 0);
+	put(f, "x", ((off_t)5 << 30) + 12345);
+	expect(f, PROBE_HOLDS_DATA, PROBE_REASON_CONTENT, "not empty");
 }
 
 static void test_security_blobstore_is_data(void **state)
@@ -227,6 +241,142 @@ static void test_security_locked_file_is_refused(void **state)
 	assert_true(locked);
 }
 
+static void only_map(int fd)
+{
+	mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+}
+
+static void test_security_mapped_file_is_refused(void **state)
+{
+	struct file *f = *state;
+	pid_t pid = hold(f, only_map);
+	char word[48];
+
+	snprintf(word, sizeof(word), "mapped into the memory of process %d", pid);
+	expect(f, PROBE_IN_USE, PROBE_REASON_OPEN, word);
+	release(pid);
+	probe_device_fini(f->dev);
+	look(f);
+	assert_int_equal(probe_device_verdict(f->dev), PROBE_FREE);
+}
+
+static void only_register(int fd)
+{
+	struct io_uring_params params = { .flags = 0 };
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1) < 0)
+		_exit(1);
+	close(fd);
+}
+
+static void test_security_file_of_an_io_uring_is_refused(void **state)
+{
+	struct io_uring_params params = { .flags = 0 };
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+	struct file *f = *state;
+	char word[48];
+	pid_t pid;
+
+	if (ring < 0)
+		skip();
+	close(ring);
+	pid = hold(f, only_register);
+	snprintf(word, sizeof(word), "registered with an io_uring of process %d", pid);
+	expect(f, PROBE_IN_USE, PROBE_REASON_OPEN, word);
+	release(pid);
+}
+
+/* Root may write what is write-protected, but not what runs. */
+static void test_security_program_that_runs_is_refused(void **state)
+{
+	struct file *f = *state;
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to;
+	char *const none[] = { NULL };
+	char buf[65536], zero[SIZE / 64] = "";
+	pid_t pid;
+	ssize_t n;
+
+	to = open(f->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		assert_int_equal(write(to, buf, (size_t)n), n);
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(write(to, zero, sizeof(zero)), sizeof(zero));
+	assert_int_equal(fchmod(to, 0700), 0);
+	close(from);
+	close(to);
+	pid = fork();
+	if (pid == 0) {
+		setenv("TEST_FILES_WAIT", "1", 1);
+		execve(f->path, none, environ);
+		_exit(1);
+	}
+	while (state_of(pid) != 'T')
+		usleep(1000);
+	expect(f, PROBE_IN_USE, PROBE_REASON_EXCLUSIVE, "a program that runs");
+	release(pid);
+}
+
+/* The label, its header with one data and one metadata area, and the text that is in the latter. */
+static void put_lvm(const struct file *f, const char *text)
+{
+	static const unsigned char start[] = { 0, 2 }, data[] = { 0, 0, 16 }, area[] = { 0, 16 };
+	int fd = open(f->path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, "LABELONE\x01", 9, 512), 9);
+	assert_int_equal(pwrite(fd, " ", 1, 512 + 20), 1); /* the header's place */
+	assert_int_equal(pwrite(fd, "LVM2 001", 8, 512 + 24), 8);
+	assert_int_equal(pwrite(fd, data, sizeof(data), 512 + 32 + 40), sizeof(data));
+	assert_int_equal(pwrite(fd, area, sizeof(area), 512 + 32 + 40 + 32), sizeof(area));
+	assert_int_equal(pwrite(fd, " LVM2 x[5A%r0N*>", 16, 4096 + 4), 16);
+	assert_int_equal(pwrite(fd, area, sizeof(area), 4096 + 32), sizeof(area));
+	assert_int_equal(pwrite(fd, start, sizeof(start), 4096 + 40), sizeof(start));
+	assert_int_equal(pwrite(fd, text, strlen(text), 4096 + 512), strlen(text));
+	close(fd);
+}
+
+static void test_group_of_a_physical_volume(void **state)
+{
+	struct file *f = *state;
+	struct probe_lvm lvm;
+	int fd;
+
+	put_lvm(f, "vg-one {\nid = \"abcdef-0123-4567-89ab-cdef-0123-456789\"\nseqno = 1\n");
+	fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	probe_lvm_read(fd, &lvm);
+	assert_string_equal(lvm.group, "vg-one");
+	assert_string_equal(lvm.id, "abcdef0123456789abcdef0123456789");
+	close(fd);
+}
+
+/* Every word of it may be anything. */
+static void test_security_physical_volume_of_noise(void **state)
+{
+	struct file *f = *state;
+	struct probe_lvm lvm;
+	int fd = open(f->path, O_RDWR | O_CLOEXEC);
+
+	for (unsigned int round = 0; round < 2000; round++) {
+		static const int places[] = {
+			532, 584, 592, 600, 608, 616, 4100, 4128, 4136, 4608
+		};
+		unsigned int seed = round;
+		unsigned char noise[8];
+
+		put_lvm(f, "vg {\nid = \"a-b\"\n");
+		for (size_t i = 0; i < sizeof(noise); i++)
+			noise[i] = (unsigned char)(rand_r(&seed) >> 3);
+		assert_int_equal(pwrite(fd, noise, 1 + round % 8,
+					places[round % (sizeof(places) / sizeof(places[0]))]),
+				 1 + round % 8);
+		probe_lvm_read(fd, &lvm);
+		assert_true(strlen(lvm.group) < sizeof(lvm.group));
+		assert_true(strlen(lvm.id) < sizeof(lvm.id));
+	}
+	close(fd);
+}
+
 /* The kernel gives it to nobody and says not who has it: its content tells. */
 static void held(struct file *f, enum probe_reason reason, const char *word)
 {
@@ -234,7 +384,8 @@ static void held(struct file *f, enum probe_reason reason, const char *word)
 	const struct probe_finding *found;
 
 	snprintf(f->dev->path, sizeof(f->dev->path), "%s", f->path);
-	assert_int_equal(probe_find_holder_by_content(f->dev, fd), 0);
+	snprintf(f->dev->name, sizeof(f->dev->name), "backing");
+	assert_int_equal(probe_find_holder_by_content(f->probe, f->dev, fd), 0);
 	close(fd);
 	found = probe_device_reason(f->dev);
 	assert_int_equal(found->verdict, PROBE_IN_USE);
@@ -272,16 +423,25 @@ static void test_missing_and_odd_paths(void **state)
 
 int main(void)
 {
+	/* As the program of another test, which waits until it is killed. */
+	if (getenv("TEST_FILES_WAIT"))
+		raise(SIGSTOP);
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_empty_file_is_free),
 		T(test_security_bytes_of_no_format_are_data),
 		T(test_security_bytes_in_the_middle_are_data),
+		T(test_security_one_byte_of_a_large_file_is_data),
 		T(test_security_blobstore_is_data),
 		T(test_security_swap_signature_is_data),
 		T(test_security_open_file_is_refused),
 		T(test_security_file_open_in_another_thread_is_refused),
 		T(test_security_locked_file_is_refused),
+		T(test_security_mapped_file_is_refused),
+		T(test_security_file_of_an_io_uring_is_refused),
+		T(test_security_program_that_runs_is_refused),
+		T(test_group_of_a_physical_volume),
+		T(test_security_physical_volume_of_noise),
 		T(test_security_holder_is_told_by_content),
 		T(test_small_file_is_unfit),
 		T(test_missing_and_odd_paths),

@@ -295,6 +295,38 @@ static void test_function_is_judged_by_its_namespaces(void **state)
 	tree_remove(root);
 }
 
+/* The kernel shows a namespace below one of its controllers; the others lead to it as well. */
+static void test_security_every_controller_of_a_namespace_is_refused(void **state)
+{
+	char *root = tree_make();
+	struct probe *p = probe_create(root);
+	struct error err = ERROR_INIT;
+	struct probe_devices devices;
+	struct probe_node n;
+
+	(void)state;
+	nvme(root, "0000:01:00.0", "0x010802\n");
+	nvme(root, "0000:02:00.0", "0x010802\n");
+	tree_link(root, "sys/bus/pci/devices/0000:01:00.0/driver", "../../drivers/nvme");
+	tree_link(root, "sys/bus/pci/devices/0000:02:00.0/driver", "../../drivers/nvme");
+	tree_dir(root, "sys/bus/pci/devices/0000:01:00.0/nvme/nvme0/nvme0c0n1");
+	tree_dir(root, "sys/bus/pci/devices/0000:02:00.0/nvme/nvme1/nvme0c1n1");
+	tree_disk(root, "nvme0n1", 0, "2097152\n");
+	tree_dir(root, "sys/block/nvme0n1/device/nvme0");
+	tree_link(root, "sys/block/nvme0n1/device/nvme0/device", "../../../0000:01:00.0");
+	tree_file(root, "proc/swaps", "Filename\n/dev/nvme0n1 partition 1 0 -2\n");
+	assert_int_equal(probe_devices(p, &devices, &err), 0);
+	assert_int_equal(probe_node(p, &devices, &n), 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(n.nvme[i].namespaces, "nvme0n1");
+		assert_int_equal(n.nvme[i].finding.verdict, PROBE_IN_USE);
+	}
+	probe_node_fini(&n);
+	probe_devices_fini(&devices);
+	probe_destroy(p);
+	tree_remove(root);
+}
+
 static enum probe_module_state state_of(const struct probe_node *n, const char *name)
 {
 	for (size_t i = 0; i < n->module_count; i++) {
@@ -365,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_functions_under_any_driver),
 		cmocka_unit_test(test_security_function_driven_from_user_space_is_refused),
 		cmocka_unit_test(test_function_is_judged_by_its_namespaces),
+		cmocka_unit_test(test_security_every_controller_of_a_namespace_is_refused),
 		cmocka_unit_test(test_targets_with_their_holders),
 		cmocka_unit_test(test_targets_in_containers),
 		cmocka_unit_test(test_vhost_user_sockets_are_left_alone),
