@@ -8,7 +8,6 @@
  */
 #include "probe/ceph.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -22,7 +21,6 @@
 #define MONITOR_WAIT_NS (NS_PER_SEC + NS_PER_SEC / 2)
 #define MONITOR_JOB_NS	(4 * NS_PER_SEC) /* with the name server's time */
 #define POOLS_JOB_NS	(5 * NS_PER_SEC)
-#define RADOS_TIMEOUT	"2" /* seconds */
 #define BANNER_V2	"ceph v2\n"
 #define BANNER_V1	"ceph v027"
 #define BANNER_MAX	9
@@ -35,6 +33,7 @@ struct monitors_answer {
 };
 
 struct pools_answer {
+	bool librbd;
 	char user[64];
 	char error[256];
 	size_t count;
@@ -175,52 +174,8 @@ static void done_monitors(void *arg, size_t i, int status, const void *out)
 			 c->monitors[0].host, c->monitors[0].port, c->monitors[0].error);
 }
 
-/* librados, opened at run time: the signatures are those of librados.h. */
-struct rados {
-	int (*create2)(void **cluster, const char *name, const char *user, uint64_t flags);
-	int (*conf_read_file)(void *cluster, const char *path);
-	int (*conf_set)(void *cluster, const char *option, const char *value);
-	int (*connect)(void *cluster);
-	int (*pool_list)(void *cluster, char *buf, size_t len);
-};
-
-static bool rados_open(struct rados *r)
-{
-	void *lib = dlopen("librados.so.2", RTLD_NOW | RTLD_LOCAL);
-
-	if (!lib)
-		return false;
-	*(void **)&r->create2 = dlsym(lib, "rados_create2");
-	*(void **)&r->conf_read_file = dlsym(lib, "rados_conf_read_file");
-	*(void **)&r->conf_set = dlsym(lib, "rados_conf_set");
-	*(void **)&r->connect = dlsym(lib, "rados_connect");
-	*(void **)&r->pool_list = dlsym(lib, "rados_pool_list");
-	return r->create2 && r->conf_read_file && r->conf_set && r->connect && r->pool_list;
-}
-
-static int rados_session(const struct rados *r, const struct probe_ceph *c,
-			 const struct probe_ceph_keyring *k, void **cluster)
-{
-	static const char *const timeouts[] = { "client_mount_timeout", "rados_mon_op_timeout",
-						"rados_osd_op_timeout" };
-	int rc = r->create2(cluster, c->name, k ? k->user : "client.admin", 0);
-
-	if (rc == 0)
-		rc = r->conf_read_file(*cluster, c->path);
-	if (rc == 0 && k)
-		rc = r->conf_set(*cluster, "keyring", k->path);
-	for (size_t i = 0; rc == 0 && i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
-		rc = r->conf_set(*cluster, timeouts[i], RADOS_TIMEOUT);
-	if (rc == 0) {
-		r->conf_set(*cluster, "log_file", "");
-		r->conf_set(*cluster, "admin_socket", "");
-		rc = r->connect(*cluster);
-	}
-	return rc;
-}
-
 /* Names one after another, each with its end; an empty one ends them. */
-static void take_pools(const struct rados *r, void *cluster, struct pools_answer *answer)
+static void take_pools(const struct ceph_rados *r, void *cluster, struct pools_answer *answer)
 {
 	static char buf[64 * 1024];
 	int n = r->pool_list(cluster, buf, sizeof(buf) - 1);
@@ -235,7 +190,7 @@ static void take_pools(const struct rados *r, void *cluster, struct pools_answer
 }
 
 /* As the first user that is let in; without a keyring too, since a cluster may want none. */
-static int rados_enter(const struct rados *r, const struct probe_ceph *c, void **cluster,
+static int rados_enter(const struct ceph_rados *r, const struct probe_ceph *c, void **cluster,
 		       struct pools_answer *answer)
 {
 	const char *none = ", without a keyring that may be read";
@@ -246,11 +201,15 @@ static int rados_enter(const struct rados *r, const struct probe_ceph *c, void *
 			continue;
 		none = "";
 		snprintf(answer->user, sizeof(answer->user), "%s", c->keyrings[i].user);
-		rc = rados_session(r, c, &c->keyrings[i], cluster);
+		rc = ceph_rados_session(r,
+					&(struct ceph_session){ c->name, c->keyrings[i].user,
+								c->path, c->keyrings[i].path },
+					cluster);
 	}
 	if (none[0]) {
 		snprintf(answer->user, sizeof(answer->user), "client.admin");
-		rc = rados_session(r, c, NULL, cluster);
+		rc = ceph_rados_session(
+			r, &(struct ceph_session){ c->name, answer->user, c->path, NULL }, cluster);
 	}
 	if (rc < 0)
 		snprintf(answer->error, sizeof(answer->error), "as %s%s it was not let in: %s",
@@ -263,11 +222,12 @@ static void ask_pools(void *arg, size_t i, void *out)
 	const struct probe_ceph *c = &((const struct probe_ceph *)arg)[i];
 	struct pools_answer *answer = out;
 	void *cluster = NULL;
-	struct rados r;
+	struct ceph_rados r;
 
+	answer->librbd = ceph_has_librbd();
 	if (!c->reachable)
 		return;
-	if (!rados_open(&r))
+	if (!ceph_rados_open(&r))
 		snprintf(answer->error, sizeof(answer->error),
 			 "its pools cannot be listed without librados: install librados2");
 	else if (rados_enter(&r, c, &cluster, answer) == 0)
@@ -279,6 +239,7 @@ static void done_pools(void *arg, size_t i, int status, const void *out)
 	struct probe_ceph *c = &((struct probe_ceph *)arg)[i];
 	const struct pools_answer *answer = out;
 
+	c->librbd = status == 0 && answer->librbd;
 	if (!c->reachable)
 		return;
 	if (status < 0) {

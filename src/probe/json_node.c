@@ -192,6 +192,7 @@ json_t *probe_ceph_json(const struct probe_ceph *c)
 		json_array_append_new(pools, json_string(c->pools[i]));
 	json_object_set_new(o, "pools", pools);
 	probe_set_text(o, "user", c->user);
+	json_object_set_new(o, "librbd", json_boolean(c->librbd));
 	probe_set_text(o, "error", c->error);
 	return o;
 }

