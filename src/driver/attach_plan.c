@@ -221,7 +221,8 @@ static int plan_image(struct driver *d, const struct accelerator *acc, const str
 				       w->rbd, list[i].instance);
 	}
 	free(list);
-	return n < 0 ? (int)n : rc;
+	rc = n < 0 ? (int)n : rc;
+	return rc == 0 ? rbd_unused(d, acc, a, 0, err) : rc;
 }
 
 static int plan_source(struct driver *d, const struct accelerator *acc, const struct wish *w,

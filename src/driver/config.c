@@ -143,6 +143,8 @@ int config_save(struct client *c, const char *path, struct error *err)
 
 	if (rc == 0)
 		rc = collect(c, names, list, err);
+	if (rc == 0)
+		rc = rbd_amend_config(c, list, err);
 	if (rc == 0) {
 		put_limits_last(list);
 		config = json_pack("{s:O}", "subsystems", list);

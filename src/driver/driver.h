@@ -354,6 +354,22 @@ bool volume_is_ours(const struct attachment *a);
 
 /* rbd.c: images of a Ceph cluster */
 
+/**
+ * rbd_reach() - the cluster lets the accelerator's user in, and the image (NULL: none) can be read
+ *
+ * Asked from here, under a time limit. Return: 0, also where librbd is not installed here;
+ * -ETIMEDOUT, -EACCES, -ENOENT and what else Ceph says.
+ */
+int rbd_reach(struct driver *d, const struct accelerator *acc, const char *image,
+	      struct error *err);
+/**
+ * rbd_unused() - nobody has the image open for writing, or locked it
+ * @own: how many of those that have it open are our own target
+ */
+int rbd_unused(struct driver *d, const struct accelerator *acc, const struct attachment *a,
+	       size_t own, struct error *err);
+/** rbd_amend_config() - what SPDK forgets to save: clusters, which one an image is of, read-only */
+int rbd_amend_config(struct client *c, json_t *subsystems, struct error *err);
 /** rbd_create() - the bdev @a->bdev on the image @a->volume */
 int rbd_create(struct client *c, const struct accelerator *acc, const struct attachment *a,
 	       struct error *err);

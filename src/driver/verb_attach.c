@@ -44,6 +44,9 @@ static int make_volume(struct verb_run *v, struct error *err)
 	if (rc == 0)
 		rc = volume_make(c, &acc, &a, json_is_true(json_object_get(v->argument, "thick")),
 				 err);
+	/* Between the plan's look and now somebody else may have opened it. */
+	if (rc == 0 && !strcmp(a.source, SOURCE_RBD))
+		rc = rbd_unused(v->d, &acc, &a, a.read_only ? 0 : 1, err);
 	if (rc == 0)
 		set_attachment(v, &a);
 	client_destroy(c);

@@ -180,7 +180,7 @@ static int plan_backing(struct driver *d, struct accelerator *a, const json_t *r
 	if (err->code)
 		return err->code;
 	if (!strcmp(a->kind, "ceph"))
-		return 0;
+		return rbd_reach(d, a, NULL, err);
 	if (!path == !memory)
 		return error_set(err, -EINVAL,
 				 "install needs one of --backing FILE|DEVICE and --memory SIZE");

@@ -17,11 +17,21 @@
 
 #define STATUS_TIMEOUT_NS (5 * NS_PER_SEC)
 
+/* Of all images one stands for the cluster: a node must not wait for each. */
+static void check_cluster(struct driver *d, const struct accelerator *a,
+			  const struct attachment *list, ssize_t n, json_t *wrong)
+{
+	struct error err = ERROR_INIT;
+
+	if (rbd_reach(d, a, n > 0 ? list[0].volume : NULL, &err) < 0)
+		drift(wrong, "%s", err.text);
+}
+
 static void check_backing(const struct accelerator *a, json_t *wrong)
 {
 	struct stat st;
 
-	if (a->path[0] && strcmp(a->kind, "ceph") != 0 && stat(a->path, &st) < 0)
+	if (a->path[0] && stat(a->path, &st) < 0)
 		drift(wrong, "backing %s: %s", a->path, error_errno_text(-errno));
 	else if (!strcmp(a->kind, "file") && (uint64_t)st.st_size != a->size)
 		drift(wrong, "backing %s has %lld bytes, recorded are %llu", a->path,
@@ -89,7 +99,10 @@ static const char *check_target(struct driver *d, const struct accelerator *a,
 		tell_stopped(a, history, wrong);
 	else if (!target)
 		drift(wrong, "the target died and waits for its next start");
-	check_backing(a, wrong);
+	if (!strcmp(a->kind, "ceph"))
+		check_cluster(d, a, list, n, wrong);
+	else
+		check_backing(a, wrong);
 	if (target_connect(d, a, &c, &err) < 0) {
 		drift(wrong, "%s", err.text);
 		return "down";

@@ -4,6 +4,7 @@ in the field."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -40,9 +41,9 @@ class MiniCeph:
 
     def rbd(self, *words, **run):
         """What the administrator's rbd prints."""
-        return subprocess.run(["rbd", "--conf", str(self.dir / "ceph.conf"), "--pool", POOL, *words],
-                              check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              timeout=60, **run).stdout
+        command = ["rbd", "--conf", str(self.dir / "ceph.conf"), "--pool", POOL, *words]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, timeout=60, **run).stdout
 
     def image(self, mib=16, name=None, data=None, features="layering"):
         """The name of a new image in the pool, with these bytes or none."""
@@ -54,6 +55,18 @@ class MiniCeph:
             self.rbd("import", "--no-progress", "--image-feature", features, "-", name,
                      input=data)
         return name
+
+    def fsid(self):
+        return re.search(r"^fsid = (.*)$", self.conf.read_text(), re.MULTILINE)[1]
+
+    def with_wrong_key(self, folder):
+        """A configuration whose keyring is not the cluster's."""
+        keyring, conf = folder / "wrong.keyring", folder / "wrong.conf"
+        subprocess.run(["ceph-authtool", "--create-keyring", str(keyring), "--gen-key", "-n",
+                        f"client.{USER}"], check=True, stdout=subprocess.DEVNULL)
+        conf.write_text(self.conf.read_text().replace(
+            str(self.dir / f"ceph.client.{USER}.keyring"), str(keyring)))
+        return conf
 
     def content(self, name):
         return self.rbd("export", "--no-progress", name, "-")

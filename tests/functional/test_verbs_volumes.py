@@ -184,16 +184,6 @@ def test_install_refusals(node, words, code, text):
     assert not node.backing.exists()
 
 
-def test_target_without_ceph_is_told(node, tmp_path):
-    config = tmp_path / "ceph.conf"
-    config.write_text("[global]\n")
-    failure = node.cli.refused("install", "c", "--scenario", "ceph", "--ceph-config", config)
-    if "bdev_rbd_create" not in failure.message:
-        pytest.skip("this engine has images of a Ceph cluster")
-    assert failure.code == 5
-    assert node.cli.status()["accelerators"] == []
-
-
 def test_uninstall_asks_before_volumes_are_lost(store):
     store.attach("vm1", "--size", "4M")
     store.cli("detach", "vm1")
