@@ -198,7 +198,7 @@ bool probe_is_target_program(const char *path);
 
 /** probe_take_mount() - keep what a line of mountinfo tells of a device */
 void probe_take_mount(struct probe *p, pid_t pid, const char *line);
-/** probe_mounted() - a mount of the device, or of what is mounted by the name @source; NULL */
+/** probe_mounted() - a mount of @dev (0: of none), or of what has the name @source; NULL */
 const struct probe_mount *probe_mounted(struct probe *p, dev_t dev, const char *source);
 /** probe_unescape() - decode the \040 of mountinfo and swaps, in place */
 void probe_unescape(char *text);

@@ -137,7 +137,7 @@ const struct probe_mount *probe_mounted(struct probe *p, dev_t dev, const char *
 
 	probe_look(p);
 	at = mount_place(p, &wanted);
-	if (at < p->mount_count && p->mounts[at].dev == dev)
+	if (dev && at < p->mount_count && p->mounts[at].dev == dev)
 		return &p->mounts[at];
 	for (at = 0; at < p->mount_count; at++) {
 		if (!strcmp(p->mounts[at].source, source))
