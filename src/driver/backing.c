@@ -51,6 +51,41 @@ static int create_memory(struct client *c, const struct accelerator *a, struct e
 			   NULL, err);
 }
 
+static int refuse_taken(const struct accelerator *a, struct error *err)
+{
+	struct probe_device *dev = calloc(1, sizeof(*dev));
+	struct probe *probe = probe_create(NULL);
+	const struct probe_finding *f = NULL;
+	int rc;
+
+	rc = probe && dev ? probe_path(probe, a->path, dev, err)
+			  : error_set(err, -ENOMEM, "out of memory");
+	if (rc == 0) {
+		f = probe_device_reason(dev);
+		rc = error_set(err, -EBUSY, "%s; to use it here: %s",
+			       f && f->verdict == PROBE_IN_USE ? f->text
+							       : "the backing is held exclusively",
+			       f && f->verdict == PROBE_IN_USE ? f->remedy : "try again");
+		probe_device_fini(dev);
+	}
+	probe_destroy(probe);
+	free(dev);
+	return rc;
+}
+
+/*
+ * Somebody may have taken the device since it was judged, for targets take their time to start. The
+ * engine would not get it then; a real SPDK, which does not ask, would write beside a mount.
+ */
+static int check_not_taken(const struct accelerator *a, struct error *err)
+{
+	int fd = open(a->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && errno == EBUSY ? refuse_taken(a, err) : 0;
+}
+
 /* io_uring where the target has it; the older AIO module otherwise, which wants the block size. */
 static int create_backing(struct client *c, const struct accelerator *a, struct error *err)
 {
@@ -58,6 +93,8 @@ static int create_backing(struct client *c, const struct accelerator *a, struct 
 
 	if (!strcmp(a->kind, "memory"))
 		return create_memory(c, a, err);
+	if (!strcmp(a->kind, "device") && check_not_taken(a, err) < 0)
+		return err->code;
 	params = json_pack("{s:s, s:s, s:I, s:s}", "name", a->bdev, "filename", a->path,
 			   "block_size", (json_int_t)a->block_size, "uuid", a->uuid);
 	return client_wait(
