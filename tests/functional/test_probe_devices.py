@@ -141,6 +141,15 @@ def test_security_device_opened_exclusively_is_refused(cli, loop):
         os.close(fd)
 
 
+def test_security_a_byte_in_the_middle_of_a_device_is_data(cli, loop):
+    device = loop()
+    with open(device, "r+b") as file:
+        file.seek(SIZE // 2 + 12345)
+        file.write(b"x")
+    failure = cli.refused("install", "a", "--backing", device)
+    assert failure.code == 3 and "not empty" in failure.message
+
+
 def test_read_only_device_is_refused(cli, loop):
     device = loop()
     run("blockdev", "--setro", device)
