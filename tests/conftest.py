@@ -71,6 +71,23 @@ def free_port():
                 pass
 
 
+def stale_listener(path):
+    """What a killed target leaves for a moment: a socket that takes connections for nobody."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.bind(str(path))
+                s.listen()
+                socket.send_fds(theirs, [b"x"], [s.fileno()])
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    with ours, theirs:
+        return socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
+
+
 class RpcError(Exception):
     """An error answer, with its code and message."""
 

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/listener.h"
 #include "driver/client_internal.h"
 
 #define ANSWER_VALUES_MAX (2 * 1000 * 1000)
@@ -198,6 +199,11 @@ void client_destroy(struct client *c)
 bool client_is_connected(const struct client *c)
 {
 	return c->fd >= 0;
+}
+
+bool client_is_stale(const struct client *c, pid_t since)
+{
+	return c->fd >= 0 && listener_is_stale(c->fd, since);
 }
 
 const char *client_path(const struct client *c)

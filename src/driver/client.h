@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <jansson.h>
 
@@ -72,6 +73,11 @@ int client_connect(struct loop *l, const char *path, struct client **out, struct
 /** client_destroy() - calls in flight end with -ECANCELED; never from a callback of its calls */
 void client_destroy(struct client *c);
 bool client_is_connected(const struct client *c);
+/**
+ * client_is_stale() - who listened there has ended, see base/listener.h
+ * @since: or began before this process; 0: it does not matter
+ */
+bool client_is_stale(const struct client *c, pid_t since);
 /** client_path() - the socket's path */
 const char *client_path(const struct client *c);
 

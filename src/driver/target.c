@@ -132,6 +132,19 @@ static int wait_initialised(struct client *c, struct error *err)
 	return rc;
 }
 
+/* What a target before left takes connections for a moment, and then hangs up. */
+static int check_listener(struct driver *d, const struct accelerator *a, const struct client *c,
+			  struct error *err)
+{
+	pid_t supervisor, target;
+
+	target_pids(d, a->id, &supervisor, &target);
+	if (!client_is_stale(c, target))
+		return 0;
+	return error_set(err, -EHOSTDOWN, "no target answers at %s: who listened there has ended",
+			 client_path(c));
+}
+
 int target_connect(struct driver *d, const struct accelerator *a, struct client **out,
 		   struct error *err)
 {
@@ -141,6 +154,8 @@ int target_connect(struct driver *d, const struct accelerator *a, struct client 
 	*out = NULL;
 	if (rc == 0)
 		rc = client_connect(d->loop, p.sock, out, err);
+	if (rc == 0)
+		rc = check_listener(d, a, *out, err);
 	if (rc == 0)
 		rc = wait_initialised(*out, err);
 	if (rc < 0) {

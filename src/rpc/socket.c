@@ -23,8 +23,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/listener.h"
 
 #define LINGER_NS      NS_PER_SEC
+#define STALE_NS       (30 * NS_PER_SEC) /* of a process that has ended */
 #define LINGER_STEP_US 1000
 
 static int refuse(const char *path, const char *what, int code, struct error *err)
@@ -126,29 +128,36 @@ static int address(const char *path, struct sockaddr_un *sa, struct error *err)
 	return 0;
 }
 
-/* 1: somebody listens at @path; 0: nobody; -errno with @err */
-static int is_served(const char *path, const struct sockaddr_un *sa, struct error *err)
+/* 1: somebody listens at @path; 0: nobody; -errno with @err. @stale: that one has ended */
+static int is_served(const char *path, const struct sockaddr_un *sa, bool *stale, struct error *err)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int rc;
 
 	if (fd < 0)
 		return refuse(path, "cannot make a socket", -errno, err);
-	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN;
+	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0;
+	if (rc)
+		*stale = listener_is_stale(fd, 0);
+	else
+		rc = errno == EAGAIN; /* its backlog is full */
 	close(fd);
 	return rc;
 }
 
 /*
  * A server without a lock file of ours would lose its socket without noticing. That of a killed
- * server listens on for a moment: its ring holds the socket until the kernel has taken it down.
+ * server listens on for a moment, under load for seconds: its ring holds the socket until the
+ * kernel has taken it down.
  */
 static int check_unserved(const char *path, const struct sockaddr_un *sa, struct error *err)
 {
-	uint64_t until = clock_ns() + LINGER_NS;
+	uint64_t begun = clock_ns();
+	bool stale = false;
 	int rc;
 
-	while ((rc = is_served(path, sa, err)) > 0 && clock_ns() < until)
+	while ((rc = is_served(path, sa, &stale, err)) > 0 &&
+	       clock_ns() - begun < (stale ? STALE_NS : LINGER_NS))
 		usleep(LINGER_STEP_US);
 	if (rc > 0)
 		return error_set(

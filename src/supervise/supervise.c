@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/listener.h"
 #include "base/notify.h"
 
 #define TAIL_SIZE     2048		/* of the target's output, for the caller */
@@ -197,7 +198,8 @@ static int start_target(struct supervisor *s)
 	return 0;
 }
 
-static bool socket_answers(const char *path)
+/* What a target before left may still take connections for a moment, and answers nobody. */
+static bool socket_answers(const char *path, pid_t target)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -206,7 +208,8 @@ static bool socket_answers(const char *path)
 	if (fd < 0)
 		return false;
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	ok = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+	ok = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
+	     !listener_is_stale(fd, target);
 	close(fd);
 	return ok;
 }
@@ -312,7 +315,7 @@ static int check_ready(struct supervisor *s, uint64_t now, struct error *err)
 		leave(s);
 		return 0;
 	}
-	if (!s->o->ready || socket_answers(s->o->ready)) {
+	if (!s->o->ready || socket_answers(s->o->ready, s->target)) {
 		s->ready = true;
 		tell_caller(s, "");
 		notify_send("READY=1");

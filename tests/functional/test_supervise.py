@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import wait_until
+from conftest import stale_listener, wait_until
 
 
 class Supervised:
@@ -149,6 +149,13 @@ def test_log_is_bounded(supervised):
     logs = sorted(p.name for p in supervised.dir.glob("log*"))
     assert logs == ["log", "log.1", "log.2"]
     assert all((supervised.dir / name).stat().st_size <= 8192 for name in logs)
+
+
+def test_socket_that_a_target_before_left_is_no_readiness(supervised):
+    path = supervised.dir / "s"
+    with stale_listener(path):
+        failed = supervised.run("--ready", path, "--", "sh", "-c", "sleep 0.3; echo no; exit 1")
+    assert failed.returncode == 1 and "before it was ready" in failed.stderr
 
 
 def test_ready_when_the_socket_answers(supervised):

@@ -6,10 +6,11 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
-from conftest import RpcClient, RpcError, Target, wait_until
+from conftest import RpcClient, RpcError, Target, stale_listener, wait_until
 
 
 def run(program, *options):
@@ -123,6 +124,14 @@ def test_second_instance_is_refused(program, target):
     assert target.call("log_get_level") == "NOTICE"
 
 
+def answers(path):
+    try:
+        with RpcClient(path) as client:
+            return client.call("log_get_level") == "NOTICE"
+    except OSError:
+        return False
+
+
 def test_socket_of_a_killed_target(target_factory, program):
     target = target_factory()
     target.process.kill()
@@ -130,17 +139,27 @@ def test_socket_of_a_killed_target(target_factory, program):
     assert target.sock.exists()
     second = subprocess.Popen([program("cyborg-spdk-tgt"), "-r", target.sock],
                               stderr=subprocess.DEVNULL)
-
-    def answers():
-        try:
-            with RpcClient(target.sock) as client:
-                return client.call("log_get_level") == "NOTICE"
-        except OSError:
-            return False
-    wait_until(answers, "the second target")
+    wait_until(lambda: answers(target.sock), "the second target")
     second.terminate()
     assert second.wait(30) == 0
     target.remove()
+
+
+def test_socket_that_a_killed_target_still_holds(program, tmp_path):
+    """However long the kernel takes to let go of it: here longer than of a server that lives."""
+    path = tmp_path / "rpc.sock"
+    listener = stale_listener(path)
+    with subprocess.Popen([program("cyborg-spdk-tgt"), "-r", path], stderr=subprocess.PIPE,
+                          text=True) as second:
+        time.sleep(1.5)
+        listener.close()
+        try:
+            wait_until(lambda: second.poll() is not None or answers(path),
+                       "the second target")
+        finally:
+            second.terminate()
+        said = second.stderr.read()
+    assert second.returncode == 0, said
 
 
 # --- readiness and leaving --------------------------------------------------------------------

@@ -3,11 +3,13 @@
 
 import os
 import shutil
+import socket
 import subprocess
+import threading
 
 import pytest
 
-from conftest import RpcClient
+from conftest import RpcClient, stale_listener
 
 HOST = "nqn.2016-06.io.spdk:host1"
 IDENTITY = ["nqn", "nsid", "uuid", "nguid", "serial", "model", "port"]
@@ -64,6 +66,25 @@ def test_data_survives(attached, program):
     assert content != bytes(16 << 20) and len(before) == 4096
     attached("update")
     assert (attached.dir / "backing").read_bytes() == content
+
+
+def hang_up_on_all(listener):
+    try:
+        while True:
+            listener.accept()[0].close()
+    except OSError:
+        pass
+
+
+def test_socket_that_a_killed_target_still_holds(attached):
+    """Who connects is hung up on without an answer: to be taken for a target that is down."""
+    before = recorded(attached)
+    os.unlink(attached.socket())
+    with stale_listener(attached.socket()) as listener:
+        threading.Thread(target=hang_up_on_all, args=(listener,), daemon=True).start()
+        attached("update")
+        listener.shutdown(socket.SHUT_RDWR)
+    assert recorded(attached) == before and attached.status()["health"] == "ok"
 
 
 def test_default_is_the_newest_installed(attached):
