@@ -189,8 +189,16 @@ void attachment_command(const struct attachment *a, char *out, size_t size)
 			 a->instance, a->socket, a->instance);
 		return;
 	}
-	at = (size_t)snprintf(out, size, "nvme connect -t tcp -a %s -s %u -n %s -q %s", a->address,
-			      a->port, a->nqn, a->host);
+	at = (size_t)snprintf(out, size, "%s", "");
+	if (a->psk[0])
+		at = (size_t)snprintf(out, size,
+				      "nvme check-tls-key --insert --hostnqn=%s --subsysnqn=%s "
+				      "--keydata=\"$(cat %s)\" && ",
+				      a->host, a->nqn, a->psk);
+	if (at < size)
+		at += (size_t)snprintf(out + at, size - at,
+				       "nvme connect -t tcp -a %s -s %u -n %s -q %s", a->address,
+				       a->port, a->nqn, a->host);
 	if (a->dhchap_key[0] && at < size)
 		at += (size_t)snprintf(out + at, size - at, " -S \"$(cat %s)\"", a->dhchap_key);
 	if (a->dhchap_ctrlr_key[0] && at < size)

@@ -37,6 +37,11 @@ void names_uuid(struct driver *d, const char *kind, const char *name,
 		char text[static UUID_TEXT_SIZE]);
 /** port_is_free() - of this node at the attachment's address */
 bool port_is_free(const struct attachment *a, uint16_t port);
+/**
+ * port_check() - -EBUSY when attachments at the port speak TLS and @a does not, or the other
+ * way: a target decides it for the port with the first
+ */
+int port_check(struct driver *d, const struct attachment *a, struct error *err);
 /** port_choose() - the first from 4420 that neither this node uses nor a record has */
 int port_choose(struct driver *d, struct attachment *a, struct error *err);
 

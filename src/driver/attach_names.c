@@ -74,6 +74,25 @@ static bool port_is_recorded(const struct attachment *list, ssize_t n, const str
 	return false;
 }
 
+int port_check(struct driver *d, const struct attachment *a, struct error *err)
+{
+	struct attachment *list;
+	ssize_t n = state_attachments(d->state, NULL, &list, err);
+	int rc = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; i < n && rc == 0; i++) {
+		if (list[i].port == a->port && !strcmp(list[i].address, a->address) &&
+		    !list[i].psk[0] != !a->psk[0])
+			rc = error_set(err, -EBUSY,
+				       "port %u at %s is instance %s's, %s TLS: a port is for "
+				       "TLS or without; give --listen another one, or leave it out",
+				       a->port, a->address, list[i].instance,
+				       list[i].psk[0] ? "with" : "without");
+	}
+	free(list);
+	return rc;
+}
+
 int port_choose(struct driver *d, struct attachment *a, struct error *err)
 {
 	struct attachment *list;

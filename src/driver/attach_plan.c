@@ -252,6 +252,8 @@ static int plan_place(struct verb_run *v, const struct wish *w, struct attachmen
 	if (rc == 0 && !a->port) {
 		rc = port_choose(v->d, a, err);
 		json_object_set_new(v->argument, "port_is_ours_to_choose", json_true());
+	} else if (rc == 0) {
+		rc = port_check(v->d, a, err);
 	}
 	return rc;
 }

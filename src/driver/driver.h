@@ -400,7 +400,7 @@ bool keys_are_set(const struct attachment *a);
 int keys_ensure(struct client *c, const struct view *v, const struct attachment *a,
 		struct error *err);
 /** keys_host() - members that nvmf_subsystem_add_host wants for them, added to @params */
-void keys_host(const struct attachment *a, json_t *params);
+void keys_host(struct client *c, const struct attachment *a, json_t *params);
 /** keys_remove() - out of the keyring; 0 when they are not in it */
 int keys_remove(struct client *c, const struct view *v, const struct attachment *a,
 		struct error *err);

@@ -87,12 +87,12 @@ static int allow_host(struct client *c, const struct attachment *a, struct error
 	json_t *params = json_pack("{s:s, s:s}", "nqn", a->nqn, "host", a->host);
 	int rc;
 
-	keys_host(a, params);
+	keys_host(c, a, params);
 	rc = client_wait(c, "nvmf_subsystem_add_host", params, NULL, err);
 	if (rc == -EREMOTEIO && keys_are_set(a))
 		error_prefix(err,
 			     "instance %s: the host's keys need a target that takes them "
-			     "(SPDK since 24.05 for TLS, 24.09 for DH-HMAC-CHAP): ",
+			     "(SPDK since 23.05 for TLS, 24.09 for DH-HMAC-CHAP): ",
 			     a->instance);
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/key_file.h"
+#include "driver/dialect.h"
 #include "driver/driver.h"
 
 #define KEY_NAME_SIZE 64
@@ -49,11 +50,12 @@ static void key_name(const struct attachment *a, size_t kind, char name[static K
 }
 
 /* The content goes nowhere: the target reads it by itself. */
-static int check_file(const struct kind *k, const char *path, struct error *err)
+static int check_file(const struct kind *k, const char *path, bool *line_end, struct error *err)
 {
 	struct key key;
 	int rc = key_file_read(path, k->form, &key, err);
 
+	*line_end = key.line_end;
 	explicit_bzero(&key, sizeof(key));
 	return rc < 0 ? error_prefix(err, "%s: ", k->member) : 0;
 }
@@ -62,6 +64,7 @@ static int take_file(const struct kind *k, const char *path, char out[static STA
 		     struct error *err)
 {
 	char *real = realpath(path, NULL);
+	bool line_end;
 	int rc = 0;
 
 	if (!real)
@@ -70,7 +73,7 @@ static int take_file(const struct kind *k, const char *path, char out[static STA
 		rc = error_set(err, -ENAMETOOLONG, "the path of key file %.100s... is too long",
 			       real);
 	free(real);
-	return rc == 0 ? check_file(k, out, err) : rc;
+	return rc == 0 ? check_file(k, out, &line_end, err) : rc;
 }
 
 int keys_request(const json_t *request, struct attachment *a, struct error *err)
@@ -84,12 +87,6 @@ int keys_request(const json_t *request, struct attachment *a, struct error *err)
 		if (rc == 0 && path)
 			rc = take_file(&kinds[i], path, place_of(a, i), err);
 	}
-	/* What cannot be proved is not said to work. */
-	if (rc == 0 && a->psk[0])
-		rc = error_set(
-			err, -ENOSYS,
-			"--psk: cyborg-spdk-perf, which proves the data path, does not speak "
-			"TLS: use --dhchap-key, and a network that is trusted or encrypted");
 	if (rc == 0 && a->dhchap_ctrlr_key[0] && !a->dhchap_key[0])
 		rc = error_set(err, -EINVAL,
 			       "--dhchap-ctrlr-key is for a host that proves itself too: give "
@@ -102,29 +99,65 @@ bool keys_are_set(const struct attachment *a)
 	return a->dhchap_key[0] || a->psk[0];
 }
 
+static bool is_psk(const struct kind *k)
+{
+	return k->form == &key_form_tls;
+}
+
+/* Before 24.05 there is no keyring, and from 23.05 on a PSK is named by its file. */
+static bool has_keyring(const struct client *c)
+{
+	return client_has(c, "keyring_file_add_key");
+}
+
+/* nvmf_subsystem_set_keys came with the release whose targets authenticate hosts. */
+static int check_target(struct client *c, const struct kind *k, const char *path, bool line_end,
+			struct error *err)
+{
+	int rc;
+
+	if (!is_psk(k)) {
+		rc = need_method(c, "nvmf_subsystem_set_keys", "authentication of hosts", err);
+		return rc < 0 ? rc : need_method(c, "keyring_file_add_key", "keys of hosts", err);
+	}
+	if (line_end && !client_dialect(c)->is_engine)
+		return error_set(err, -EINVAL,
+				 "psk: file %s has an end of line behind the key, which SPDK does "
+				 "not take: write the key alone, as printf %%s does",
+				 path);
+	return 0;
+}
+
+static int ensure_key(struct client *c, const struct view *v, const char *name, const char *path,
+		      struct error *err)
+{
+	if (!has_keyring(c) || view_by(v->keys, "name", name))
+		return 0;
+	return client_wait(c, "keyring_file_add_key",
+			   json_pack("{s:s, s:s}", "name", name, "path", path), NULL, err);
+}
+
 int keys_ensure(struct client *c, const struct view *v, const struct attachment *a,
 		struct error *err)
 {
 	char name[KEY_NAME_SIZE];
+	bool line_end = false;
 	int rc = 0;
 
 	for (size_t i = 0; i < KINDS && rc == 0; i++) {
 		if (!file_of(a, i)[0])
 			continue;
-		rc = need_method(c, "keyring_file_add_key", "keys of hosts", err);
+		rc = check_file(&kinds[i], file_of(a, i), &line_end, err);
 		if (rc == 0)
-			rc = check_file(&kinds[i], file_of(a, i), err);
+			rc = check_target(c, &kinds[i], file_of(a, i), line_end, err);
 		key_name(a, i, name);
-		if (rc == 0 && !view_by(v->keys, "name", name))
-			rc = client_wait(
-				c, "keyring_file_add_key",
-				json_pack("{s:s, s:s}", "name", name, "path", file_of(a, i)), NULL,
-				err);
+		if (rc == 0)
+			rc = ensure_key(c, v, name, file_of(a, i), err);
 	}
 	return rc;
 }
 
-void keys_host(const struct attachment *a, json_t *params)
+void keys_host(struct client *c, const struct attachment *a, json_t *params)
 {
 	char name[KEY_NAME_SIZE];
 
@@ -132,7 +165,9 @@ void keys_host(const struct attachment *a, json_t *params)
 		if (!file_of(a, i)[0])
 			continue;
 		key_name(a, i, name);
-		json_object_set_new(params, kinds[i].parameter, json_string(name));
+		json_object_set_new(
+			params, kinds[i].parameter,
+			json_string(is_psk(&kinds[i]) && !has_keyring(c) ? file_of(a, i) : name));
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "driver/driver.h"
 
 #define PROOF_TIMEOUT_NS (20 * NS_PER_SEC)
+#define VHOST_TIMEOUT_NS (10 * NS_PER_SEC)
 
 static int mismatch(const struct attachment *a, const char *what, const char *seen,
 		    const char *recorded, struct error *err)
@@ -111,8 +112,10 @@ static int prove_tcp(struct driver *d, const struct attachment *a, struct error 
 			 NULL,
 			 NULL,
 			 NULL,
+			 NULL,
+			 NULL,
 			 NULL };
-	size_t n = sizeof(argv) / sizeof(argv[0]) - 5;
+	size_t n = sizeof(argv) / sizeof(argv[0]) - 7;
 	struct child_result r;
 	int rc = helper_find("cyborg-spdk-perf", perf, err);
 
@@ -125,6 +128,10 @@ static int prove_tcp(struct driver *d, const struct attachment *a, struct error 
 	if (a->dhchap_ctrlr_key[0]) {
 		argv[n++] = (char *)"--dhchap-ctrlr-key";
 		argv[n++] = (char *)a->dhchap_ctrlr_key;
+	}
+	if (a->psk[0]) {
+		argv[n++] = (char *)"--psk";
+		argv[n++] = (char *)a->psk;
 	}
 	snprintf(path, sizeof(path), "trtype:TCP adrfam:%s traddr:%s trsvcid:%u subnqn:%s",
 		 a->family, a->address, a->port, a->nqn);
@@ -140,7 +147,7 @@ static int prove_vhost(const struct attachment *a, struct error *err)
 {
 	struct vhost_seen seen;
 	char text[64], recorded[64];
-	int rc = vhost_user_ask(a->socket, &seen, err);
+	int rc = vhost_user_ask(a->socket, VHOST_TIMEOUT_NS, &seen, err);
 
 	if (rc < 0)
 		return error_prefix(err, "instance %s: ", a->instance);

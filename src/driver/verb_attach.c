@@ -197,7 +197,7 @@ static int prove(struct verb_run *v, struct error *err)
 
 static int finish(struct verb_run *v, struct error *err)
 {
-	char command[2 * STATE_NQN_SIZE + 3 * STATE_PATH_SIZE];
+	char command[4 * STATE_NQN_SIZE + 3 * STATE_PATH_SIZE + 256];
 	struct attachment a;
 	json_t *connection;
 

@@ -7,28 +7,13 @@ CYBORG_SPDK_REAL_TGT  command that starts a real target without hugepages, follo
 
 import base64
 import os
-import shlex
 import stat
 import zlib
 
 import pytest
 
+from conftest import real_kit
 from test_verbs_volumes import HOST, Node, snapshot
-
-
-def real_kit(cli):
-    """A script that stands for the target that CYBORG_SPDK_REAL_TGT starts."""
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
-    kit = cli.dir / "spdk_tgt"
-    kit.write_text(f"""#!/bin/sh
-sock=/dev/null
-if [ "$1" = -r ]; then sock=$2; shift 2; fi
-exec {shlex.join(shlex.split(command))} "$sock" --disable-cpumask-locks "$@"
-""")
-    kit.chmod(0o755)
-    return kit
 
 
 @pytest.fixture(params=["engine", "spdk"])
@@ -129,9 +114,9 @@ def test_security_key_stays_in_its_file(store, key):
 
 def test_keys_of_the_host(store, key):
     words = ["vm1", "--size", "4M", "--dhchap-key", key]
-    if "keyring_file_add_key" not in store.methods:
+    if "nvmf_subsystem_set_keys" not in store.methods:
         failure = store.refused(*words)
-        assert failure.code == 5 and "keyring_file_add_key" in failure.message
+        assert failure.code == 5 and "nvmf_subsystem_set_keys" in failure.message
         assert store.volumes() == {}
         return
     answer = store.attach(*words)
@@ -155,8 +140,8 @@ def test_keys_of_the_host(store, key):
 
 @pytest.mark.parametrize("kind", [1, 2, 3])
 def test_both_prove_themselves(store, kind):
-    if "keyring_file_add_key" not in store.methods:
-        pytest.skip("this target has no keyring")
+    if "nvmf_subsystem_set_keys" not in store.methods:
+        pytest.skip("this target authenticates no hosts")
     size = {1: 32, 2: 48, 3: 64}[kind]
     paths = []
     for n in range(2):
@@ -198,16 +183,6 @@ def test_controller_key_needs_the_hosts(node, program):
     path.chmod(0o600)
     failure = store.refused("vm1", "--size", "4M", "--dhchap-ctrlr-key", path)
     assert failure.code == 2 and "give --dhchap-key" in failure.message
-
-
-def test_tls_cannot_be_proved_yet(node, program):
-    store = Node(node, program)
-    store.install("--size", "48M")
-    path = node.dir / "psk"
-    path.write_text(key_text("NVMeTLSkey-1:01:"))
-    path.chmod(0o600)
-    failure = store.refused("vm1", "--size", "4M", "--psk", path)
-    assert failure.code == 5 and "does not speak TLS" in failure.message
 
 
 # --- vhost-user -----------------------------------------------------------------------------------
