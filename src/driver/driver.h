@@ -362,6 +362,9 @@ bool volume_is_ours(const struct attachment *a);
  */
 int rbd_reach(struct driver *d, const struct accelerator *acc, const char *image,
 	      struct error *err);
+/** rbd_drift() - the same for who may lack the user's keyring: what is wrong in any case */
+int rbd_drift(struct driver *d, const struct accelerator *acc, const char *image,
+	      struct error *err);
 /**
  * rbd_unused() - nobody has the image open for writing, or locked it
  * @own: how many of those that have it open are our own target

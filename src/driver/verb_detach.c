@@ -82,6 +82,11 @@ static int check_target(struct verb_run *v, const struct accelerator *acc,
 	driver_step(v->d, "wait for the host to disconnect", 0, 4);
 	if (rc == 0 && deletes)
 		rc = check_clones(c, a, err);
+	/* SPDK answers nobody while it closes an image of a cluster that is silent. */
+	if (rc == 0 && !p->force && !strcmp(a->source, SOURCE_RBD) &&
+	    rbd_drift(v->d, acc, NULL, err) < 0)
+		rc = error_prefix(err,
+				  "image %s can be closed when its cluster answers: ", a->volume);
 	if (rc == 0 && !p->force)
 		rc = wait_for_host(v->d, c, a, p->wait_ns, err);
 	else if (rc == -EHOSTDOWN)

@@ -23,7 +23,7 @@ static void check_cluster(struct driver *d, const struct accelerator *a,
 {
 	struct error err = ERROR_INIT;
 
-	if (rbd_reach(d, a, n > 0 ? list[0].volume : NULL, &err) < 0)
+	if (rbd_drift(d, a, n > 0 ? list[0].volume : NULL, &err) < 0)
 		drift(wrong, "%s", err.text);
 }
 

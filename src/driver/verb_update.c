@@ -214,6 +214,9 @@ static int preflight(struct verb_run *v, struct error *err)
 	if (rc < 0)
 		return rc;
 	new_row(v, &a);
+	/* Neither the new target nor the old one would come to its images again. */
+	if (!strcmp(a.kind, "ceph") && rbd_drift(v->d, &a, NULL, err) < 0)
+		return err->code;
 	read_environment(v, "new_environment", &e);
 	trial_arguments(v, &e, arguments, sizeof(arguments));
 	unlink(f.next);

@@ -140,7 +140,8 @@ static void ask(void *arg, size_t i, void *out)
 				   &cluster);
 	if (a->rc < 0)
 		fail(a, a->rc, "not let in as the user", q->user);
-	else if (q->image)
+	a->image.entered = a->rc == 0;
+	if (a->rc == 0 && q->image)
 		a->rc = ask_image(q, &r, cluster, a);
 }
 

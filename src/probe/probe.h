@@ -425,12 +425,14 @@ json_t *probe_ceph_json(const struct probe_ceph *c);
 
 /**
  * struct probe_ceph_image - an image, as its cluster tells
+ * @entered: the cluster let us in; what is wrong then is the image's
  * @size: bytes
  * @watchers: how many clients have it open for writing; @watcher: the address of one
  * @locker: who locked it by hand, and with which words; "" for nobody
  * @error: why it cannot be told
  */
 struct probe_ceph_image {
+	bool entered;
 	uint64_t size;
 	size_t watchers;
 	char watcher[64];
