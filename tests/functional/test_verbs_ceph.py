@@ -16,6 +16,7 @@ import pytest
 
 from conftest import RpcClient, free_port, wait_until
 from mini_ceph import POOL, USER, ceph, running_ceph  # noqa: F401 (fixtures)
+from test_verbs_kill import STEPS
 
 HOST = "nqn.2016-06.io.spdk:host1"
 MIB = 1 << 20
@@ -338,6 +339,18 @@ def test_target_that_is_killed_comes_back_by_itself(any_door, ceph):
     any_door.end()
 
 
+def test_killed_target_leaves_no_lock_behind(door, ceph):
+    """What the dead target held of librbd's own lock its successor takes over."""
+    image = ceph.image(features="layering,exclusive-lock,object-map,fast-diff")
+    data = door.attach("vm1", image)["data"]
+    assert door.io(data, "-w", "write", "--verify", "--seed", "6") == 0
+    door.kill_target()
+    door.cli("recover")
+    assert door.io(data, "--verify-only", "--seed", "6") == 0
+    assert door.io(data, "-w", "write", "--verify") == 0
+    door.end()
+
+
 def test_silent_cluster(any_door, ceph):
     """Told in time by status and attach; what was attached goes on when it is back."""
     image = ceph.image()
@@ -358,25 +371,68 @@ def test_silent_cluster(any_door, ceph):
     any_door.end()
 
 
-@pytest.mark.parametrize("step", ["volume", "record", "export", "prove"])
-def test_killed_attach(door, ceph, step):
+def check_whole(door, image):
+    assert door.cli.status()["health"] == "ok", door.drift()
+    assert len(door.ceph.watchers(image)) == 1
+
+
+def check_gone(door, image):
+    assert door.bdevs() == [] and door.ceph.watchers(image) == []
+
+
+def test_killed_attach(door, ceph):
+    """By SIGKILL behind each step, then called again."""
     image = ceph.image()
     words = ["attach", "vm1", "--host", HOST, "--rbd", f"{POOL}/{image}"]
-    door.cli.killed(f"attach:{step}", *words)
-    door.cli("recover")
-    assert door.bdevs() == [] and ceph.watchers(image) == []
-    door.cli(*words)
-    assert door.cli.status()["health"] == "ok"
+    for step in STEPS["attach"]:
+        door.cli.killed(f"attach:{step}", *words)
+        door.cli("recover")
+        check_gone(door, image)
+        door.cli.killed(f"attach:{step}", *words)
+        door.cli(*words)
+        check_whole(door, image)
+        door.cli("detach", "vm1")
+        check_gone(door, image)
 
 
-@pytest.mark.parametrize("step", ["unexport", "forget"])
-def test_killed_detach(door, ceph, step):
-    image = ceph.image()
+def test_killed_detach(door, ceph):
+    image = ceph.image(data=os.urandom(MIB))
+    for step in STEPS["detach"]:
+        door.attach("vm1", image)
+        door.cli.killed(f"detach:{step}", "detach", "vm1")
+        door.cli("detach", "vm1")
+        check_gone(door, image)
     door.attach("vm1", image)
-    door.cli.killed(f"detach:{step}", "detach", "vm1")
-    door.cli("detach", "vm1")
-    assert door.bdevs() == [] and ceph.watchers(image) == []
-    door.cli("uninstall", "c")
+    door.cli.killed("detach:wipe:begin", "detach", "vm1", "--wipe")
+    door.cli("detach", "vm1", "--wipe")
+    check_gone(door, image)
+    assert ceph.content(image) == bytes(MIB)
+
+
+def test_killed_update(door, ceph):
+    image = ceph.image()
+    data = door.attach("vm1", image)["data"]
+    assert door.io(data, "-w", "write", "--verify", "--seed", "4") == 0
+    for step in STEPS["update"]:
+        door.cli.killed(f"update:{step}", "update", "c")
+        door.cli("update", "c")
+        check_whole(door, image)
+    assert door.io(data, "--verify-only", "--seed", "4") == 0
+
+
+def test_killed_install_and_uninstall(node, program, ceph):
+    words = ["install", "c", "--scenario", "ceph", "--ceph-config", ceph.conf, "--ceph-user", USER,
+             "--target", program("cyborg-spdk-tgt")]
+    for step in STEPS["install"]:
+        node.killed(f"install:{step}", *words)
+        node(*words)
+        assert node.status()["health"] == "ok"
+        node("uninstall", "c")
+    for step in STEPS["uninstall"]:
+        node(*words)
+        node.killed(f"uninstall:{step}", "uninstall", "c")
+        node("uninstall", "c")
+        assert node.status()["accelerators"] == [] and ceph.conf.exists()
 
 
 def test_update_between_kits(node, program, ceph):
