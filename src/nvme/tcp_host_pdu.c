@@ -51,7 +51,8 @@ static bool c2h_data_is_good(struct tcp_qpair *tq, const struct nvme_tcp_data *p
 		tcp_bad_pdu(tq, pdu, sizeof(*pdu), NVME_TCP_FES_INVALID_HEADER, FEI_OFFSET,
 			    "C2HData at %u where %u is next", offset, slot->got);
 	else if ((flags & NVME_TCP_FLAG_SUCCESS) &&
-		 (!(flags & NVME_TCP_FLAG_LAST) || offset + len != slot->base.req->len))
+		 (!(flags & NVME_TCP_FLAG_LAST) ||
+		  (offset + len != slot->base.req->len && !slot->base.req->may_be_short)))
 		tcp_bad_pdu(tq, pdu, sizeof(*pdu), NVME_TCP_FES_INVALID_HEADER, FEI_FLAGS,
 			    "C2HData with SUCCESS is not the end of the data");
 	else
