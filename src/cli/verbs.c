@@ -86,14 +86,18 @@ const struct cli_verb cli_verbs[] = {
 	  "too; the serial that is shown is what `install --force` wants to hear. Changes nothing.",
 	  "S", take_list, cyborg_spdk_list, print_list },
 	{ "install", "install-driver", "ID [TYPE]",
-	  "start a supervised target on a file, a device, memory, or a Ceph cluster",
+	  "start a supervised target on a file, a device, a PCI function, memory, or a Ceph "
+	  "cluster",
 	  "ID names the accelerator from now on. The backing must be unused and empty; --size "
 	  "makes\n"
 	  "a new file. Data found on it is refused unless its serial is named. The scenario "
 	  "`whole`\n"
 	  "attaches the backing as it is; `blobstore` makes a store of volumes on it, or takes "
 	  "over\n"
-	  "the one that is there; `ceph` attaches images of a cluster. TYPE is nvmf.",
+	  "the one that is there; `ceph` attaches images of a cluster. An NVMe function is named "
+	  "by "
+	  "its\n"
+	  "PCI address, for an SPDK that drives it itself on vfio-pci. TYPE is nvmf.",
 	  "bzmRoueEUtFagGBy", take_id_type, cyborg_spdk_install, print_install },
 	{ "attach", "attach-instance", "[INSTANCE]",
 	  "export a backing, volume or image to an instance and prove the data path",

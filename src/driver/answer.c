@@ -12,14 +12,15 @@
 json_t *accelerator_json(const struct accelerator *a)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, "
-			 "s:s, s:s, s:I, s:b, s:s}",
+			 "s:s, s:s, s:I, s:b, s:s, s:I, s:s}",
 			 "id", a->id, "type", a->type, "scenario", a->scenario, "kind", a->kind,
 			 "backing", a->path, "made", a->made, "size", (json_int_t)a->size,
 			 "block_size", (json_int_t)a->block_size, "serial", a->serial, "bdev",
 			 a->bdev, "uuid", a->uuid, "target", a->target, "version", a->version,
 			 "arguments", a->arguments, "store", a->store, "store_uuid", a->store_uuid,
 			 "cluster_size", (json_int_t)a->cluster_size, "store_made", a->store_made,
-			 "ceph_user", a->ceph_user);
+			 "ceph_user", a->ceph_user, "nsid", (json_int_t)a->nsid, "identity",
+			 a->identity);
 }
 
 json_t *qos_json(const struct qos *q)
@@ -78,6 +79,8 @@ void accelerator_from(const json_t *o, struct accelerator *out)
 	out->cluster_size = (uint32_t)take_number(o, "cluster_size");
 	out->store_made = json_is_true(json_object_get(o, "store_made"));
 	take(o, "ceph_user", out->ceph_user, sizeof(out->ceph_user));
+	out->nsid = (uint32_t)take_number(o, "nsid");
+	take(o, "identity", out->identity, sizeof(out->identity));
 	/* The journal of a release without stores names no scenario. */
 	if (!out->scenario[0])
 		snprintf(out->scenario, sizeof(out->scenario), SCENARIO_WHOLE);

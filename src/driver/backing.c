@@ -18,6 +18,7 @@
 
 #include "base/le.h"
 #include "driver/drift.h"
+#include "driver/function.h"
 
 #define MEMORY_BLOCK_SIZE 512
 
@@ -125,11 +126,13 @@ static int wait_store(struct client *c, const struct accelerator *a, struct erro
 int export_backing(struct client *c, const struct accelerator *a, struct error *err)
 {
 	struct view v;
-	int rc = view_take(c, &v, err);
+	int rc = is_function(a) ? function_open(c, a, err) : 0;
 
+	if (rc == 0)
+		rc = view_take(c, &v, err);
 	if (rc < 0)
 		return rc;
-	if (strcmp(a->kind, "ceph") != 0 && !view_bdev(v.bdevs, a->bdev))
+	if (strcmp(a->kind, "ceph") != 0 && !is_function(a) && !view_bdev(v.bdevs, a->bdev))
 		rc = create_backing(c, a, err);
 	if (rc == 0 && !has_transport(v.transports))
 		rc = client_wait(c, "nvmf_create_transport", json_pack("{s:s}", "trtype", "TCP"),
@@ -161,6 +164,8 @@ void backing_drift(const struct view *v, const struct accelerator *a, json_t *li
 	else if (view_bdev_size(b) != a->size)
 		drift(list, "bdev %s has %llu bytes, recorded are %llu", a->bdev,
 		      (unsigned long long)view_bdev_size(b), (unsigned long long)a->size);
+	if (is_function(a))
+		function_drift(v, a, list);
 	if (a->store_uuid[0])
 		store_drift(v, a, list);
 }
@@ -236,7 +241,7 @@ int backing_clear_store(const struct accelerator *a, struct error *err)
 {
 	int fd, rc;
 
-	if (access(a->path, F_OK) < 0)
+	if (is_function(a) || access(a->path, F_OK) < 0)
 		return 0;
 	fd = open_backing(a, err);
 	if (fd < 0)
@@ -254,7 +259,7 @@ int backing_wipe(struct driver *d, const struct accelerator *a, struct error *er
 	char title[96];
 	int fd, rc = 0;
 
-	if (!a->path[0] || !strcmp(a->kind, "ceph") || access(a->path, F_OK) < 0)
+	if (!a->path[0] || !strcmp(a->kind, "ceph") || is_function(a) || access(a->path, F_OK) < 0)
 		return 0;
 	fd = open_backing(a, err);
 	if (fd < 0)

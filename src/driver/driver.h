@@ -159,7 +159,8 @@ struct kit {
 
 /** struct kit_options - options of a real SPDK that not each release has */
 struct kit_options {
-	bool no_huge, huge_unlink, no_pci, pci_allowed, disable_cpumask_locks, limit_coredump;
+	bool no_huge, huge_unlink, no_pci, pci_allowed, pci_whitelist, disable_cpumask_locks,
+		limit_coredump;
 };
 
 struct kits_search;
@@ -307,7 +308,11 @@ int need_method(struct client *c, const char *method, const char *what, struct e
 int export_backing(struct client *c, const struct accelerator *a, struct error *err);
 /** backing_drift() - append to @list a text for each thing of the bdev and store that is wrong */
 void backing_drift(const struct view *v, const struct accelerator *a, json_t *list);
-/** backing_clear_store() - zero super block and metadata of a Blobstore; 0 when there is none */
+/**
+ * backing_clear_store() - zero super block and metadata of a Blobstore; 0 when there is none
+ *
+ * A PCI function has no path here: function_clear() does it.
+ */
 int backing_clear_store(const struct accelerator *a, struct error *err);
 /** backing_wipe() - zero all of it, with progress; the target is down */
 int backing_wipe(struct driver *d, const struct accelerator *a, struct error *err);
@@ -452,6 +457,9 @@ int proof_run(struct driver *d, const struct attachment *a, struct error *err);
 /** wipe_run() - write zeroes to all of it through the target, with progress; it is not exported */
 int wipe_run(struct driver *d, struct client *c, const struct accelerator *acc,
 	     const struct attachment *a, struct error *err);
+/** wipe_look() - whether it reads as zeroes at both ends and in samples between; not exported */
+int wipe_look(struct driver *d, struct client *c, const struct accelerator *acc,
+	      const struct attachment *a, bool *empty, struct error *err);
 
 /* vhost_user.c: the front-end's side of a negotiation */
 

@@ -73,6 +73,17 @@ struct environment {
 	char boot[40];
 };
 
+/**
+ * struct env_function - the PCI function that is to be the accelerator's backing
+ * @address: as the kernel writes it
+ * @seen: kernel name of the namespace that was judged as a backing already; "" when the kernel
+ * shows none, because another driver has the function
+ */
+struct env_function {
+	const char *address;
+	const char *seen;
+};
+
 /** env_is_empty() - there is nothing to prepare and nothing to put back */
 bool env_is_empty(const struct environment *e);
 
@@ -104,15 +115,27 @@ void env_boot(const char *root, char out[static 40]);
 
 /* env_bind.c: PCI functions */
 
+#define ENV_DRIVER_VFIO "vfio-pci"
+#define ENV_DRIVER_NVME "nvme"
+
+/** env_address() - "[DDDD:]BB:DD.F" in the kernel's own form; false when @text is none */
+bool env_address(const char *text, char out[static ENV_ADDRESS_SIZE]);
+/**
+ * env_driver() - who has the NVMe function @address; "" for nobody
+ *
+ * Return: 0; -EINVAL: no address, or no NVMe function; -ENOENT: nothing is there.
+ */
+int env_driver(const char *root, const char *address, char driver[static 32], struct error *err);
 /**
  * env_plan_device() - @address may be taken from its driver and given to vfio-pci
+ * @seen: kernel name of a namespace of it whose data was judged already; NULL for none
  * @force: serial number of a function that holds data, or NULL
  *
  * Return: 0 with @e longer by one; -ENOENT: no such function; -EINVAL: no NVMe function, or its
  * IOMMU group has others; -ENOTSUP: no IOMMU, no vfio-pci; -EBUSY: in use; -ENOTEMPTY: data on it.
  */
-int env_plan_device(const char *root, struct probe *probe, const char *address, const char *force,
-		    struct environment *e, struct error *err);
+int env_plan_device(const char *root, struct probe *probe, const char *address, const char *seen,
+		    const char *force, struct environment *e, struct error *err);
 /** env_check_device() - nobody uses it; the data on it is our own by now */
 int env_check_device(const char *root, struct probe *probe, const char *address, struct error *err);
 int env_bind(const char *root, const struct env_device *d, struct error *err);
@@ -124,10 +147,12 @@ int env_unbind(const char *root, const struct env_device *d, struct error *err);
 /**
  * env_plan() - what a kit needs here
  * @request: members "hugepages" (bytes), "no_huge", "bind" (addresses), "force"
+ * @function: the backing when that is a function, bound or to be bound; NULL
  * @old: NULL for a new accelerator; else what it has: kept where the request does not differ
  */
 int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
-	     const struct environment *old, struct environment *out, struct error *err);
+	     const struct env_function *function, const struct environment *old,
+	     struct environment *out, struct error *err);
 /** env_same_memory() - pages need not be changed between the two */
 bool env_same_memory(const struct environment *a, const struct environment *b);
 json_t *env_json(const struct environment *e);

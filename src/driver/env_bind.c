@@ -19,7 +19,7 @@
 #include "driver/sysfs.h"
 
 #define DEVICES	      "/sys/bus/pci/devices"
-#define VFIO	      "vfio-pci"
+#define VFIO	      ENV_DRIVER_VFIO
 #define CLASS_NVME    "0x010802"
 #define CLASS_BRIDGE  "0x06"
 #define DRIVER_WAIT   (2 * NS_PER_SEC)
@@ -46,6 +46,18 @@ static bool is_address(const char *text)
 	return true;
 }
 
+bool env_address(const char *text, char out[static ENV_ADDRESS_SIZE])
+{
+	bool has_domain = strlen(text) == sizeof("0000:01:00.0") - 1;
+
+	if (snprintf(out, ENV_ADDRESS_SIZE, "%s%s", has_domain ? "" : "0000:", text) >=
+	    ENV_ADDRESS_SIZE)
+		return false;
+	for (char *c = out; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return is_address(out);
+}
+
 /* --- may it be taken ------------------------------------------------------------------------ */
 
 static int check_kind(const char *root, const char *address, struct error *err)
@@ -68,6 +80,16 @@ static int check_kind(const char *root, const char *address, struct error *err)
 				 "only those are bound to vfio-pci here",
 				 address, class, CLASS_NVME);
 	return 0;
+}
+
+int env_driver(const char *root, const char *address, char driver[static 32], struct error *err)
+{
+	char path[ATTRIBUTE_MAX];
+	int rc = check_kind(root, address, err);
+
+	if (rc == 0)
+		sysfs_link(root, attribute(path, address, "driver"), driver, 32);
+	return rc;
 }
 
 static int check_vfio(const char *root, const char *address, struct error *err)
@@ -184,17 +206,19 @@ static int check_free_group(const char *root, const char *address, struct error 
 	return 0;
 }
 
+/* @seen: whose data was judged already. */
 static int check_namespaces(const char *root, struct probe *probe, const char *address, bool data,
-			    const char *force, struct error *err)
+			    const char *seen, const char *force, struct error *err)
 {
 	struct probe_devices all;
 	int rc = probe_devices(probe, &all, err);
 
 	for (size_t i = 0; rc == 0 && i < all.count; i++) {
-		if (!has_block_device(root, address, all.items[i].name))
+		if (!has_block_device(root, address, all.items[i].name) &&
+		    strcmp(all.items[i].address, address) != 0)
 			continue;
 		rc = judge(&all.items[i], address, err);
-		if (rc == 0 && data)
+		if (rc == 0 && data && (!seen || strcmp(seen, all.items[i].name) != 0))
 			rc = judge_data(&all.items[i], address, force, err);
 	}
 	probe_devices_fini(&all);
@@ -205,7 +229,7 @@ int env_check_device(const char *root, struct probe *probe, const char *address,
 {
 	int rc = check_free_group(root, address, err);
 
-	return rc < 0 ? rc : check_namespaces(root, probe, address, false, NULL, err);
+	return rc < 0 ? rc : check_namespaces(root, probe, address, false, NULL, NULL, err);
 }
 
 static int append(const char *root, const char *address, struct environment *e, struct error *err)
@@ -230,8 +254,8 @@ static int append(const char *root, const char *address, struct environment *e, 
 	return 0;
 }
 
-int env_plan_device(const char *root, struct probe *probe, const char *address, const char *force,
-		    struct environment *e, struct error *err)
+int env_plan_device(const char *root, struct probe *probe, const char *address, const char *seen,
+		    const char *force, struct environment *e, struct error *err)
 {
 	int rc = check_kind(root, address, err);
 
@@ -242,7 +266,7 @@ int env_plan_device(const char *root, struct probe *probe, const char *address, 
 	if (rc == 0)
 		rc = check_free_group(root, address, err);
 	if (rc == 0)
-		rc = check_namespaces(root, probe, address, true, force, err);
+		rc = check_namespaces(root, probe, address, true, seen, force, err);
 	return rc < 0 ? rc : append(root, address, e, err);
 }
 

@@ -53,11 +53,45 @@ static int plan_memory(const json_t *request, const struct kit *kit, const struc
 	return 0;
 }
 
-static int plan_devices(struct driver *d, const json_t *request, struct environment *e,
-			struct error *err)
+static bool has_device(const struct environment *e, const char *address)
+{
+	for (size_t i = 0; i < e->device_count; i++) {
+		if (!strcmp(e->devices[i].address, address))
+			return true;
+	}
+	return false;
+}
+
+/* Only what is free of other accelerators too, whose targets may be down. */
+static int plan_device(struct driver *d, const json_t *request, const char *address,
+		       const struct env_function *f, struct environment *e, struct error *err)
+{
+	const char *force = json_string_value(json_object_get(request, "force"));
+	bool is_backing = f && !strcmp(f->address, address);
+	struct accelerator *list;
+	struct environment other;
+	ssize_t n = state_accelerators(d->state, &list, err);
+	int rc = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; i < n && rc == 0; i++) {
+		rc = env_load(d, list[i].id, &other, err);
+		if (rc == 0 && has_device(&other, address))
+			rc = error_set(err, -EBUSY,
+				       "PCI function %s is given to the accelerator %s already: "
+				       "uninstall that, or take another function",
+				       address, list[i].id);
+	}
+	free(list);
+	return rc < 0 ? rc
+		      : env_plan_device(ROOT, d->probe, address, is_backing ? f->seen : NULL, force,
+					e, err);
+}
+
+static int plan_devices(struct driver *d, const json_t *request, const struct env_function *f,
+			struct environment *e, struct error *err)
 {
 	json_t *list = json_object_get(request, "bind"), *v;
-	const json_t *force = json_object_get(request, "force");
+	char address[ENV_ADDRESS_SIZE];
 	int rc = 0;
 	size_t i;
 
@@ -65,12 +99,15 @@ static int plan_devices(struct driver *d, const json_t *request, struct environm
 		return error_set(err, -EINVAL,
 				 "the request's \"bind\" must be an array of PCI addresses");
 	json_array_foreach (list, i, v) {
-		const char *address = json_string_value(v);
+		const char *text = json_string_value(v);
 
+		text = text ? text : "";
 		if (rc == 0)
-			rc = env_plan_device(ROOT, d->probe, address ? address : "",
-					     json_string_value(force), e, err);
+			rc = plan_device(d, request, env_address(text, address) ? address : text, f,
+					 e, err);
 	}
+	if (rc == 0 && f && !has_device(e, f->address))
+		rc = plan_device(d, request, f->address, f, e, err);
 	return rc;
 }
 
@@ -111,8 +148,9 @@ static int plan_arguments(struct driver *d, const struct kit *kit, struct enviro
 	if (o.limit_coredump)
 		say(e, "--limit-coredump\n");
 	say(e, "-s\n%llu\n", (unsigned long long)(e->size >> 20));
-	for (size_t i = 0; i < e->device_count && o.pci_allowed; i++)
-		say(e, "--pci-allowed\n%s\n", e->devices[i].address);
+	for (size_t i = 0; i < e->device_count && (o.pci_allowed || o.pci_whitelist); i++)
+		say(e, "%s\n%s\n", o.pci_allowed ? "--pci-allowed" : "--pci-whitelist",
+		    e->devices[i].address);
 	if (e->device_count == 0 && o.no_pci)
 		say(e, "--no-pci\n");
 	return 0;
@@ -124,7 +162,8 @@ bool env_same_memory(const struct environment *a, const struct environment *b)
 }
 
 int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
-	     const struct environment *old, struct environment *out, struct error *err)
+	     const struct env_function *function, const struct environment *old,
+	     struct environment *out, struct error *err)
 {
 	int rc;
 
@@ -136,7 +175,7 @@ int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
 	env_boot(ROOT, out->boot);
 	rc = plan_memory(request, kit, old, out, err);
 	if (rc == 0 && !old)
-		rc = plan_devices(d, request, out, err);
+		rc = plan_devices(d, request, function, out, err);
 	if (rc == 0)
 		rc = plan_arguments(d, kit, out, err);
 	if (rc < 0 || out->memory != ENV_MEMORY_HUGE)
@@ -274,13 +313,35 @@ int env_verb_restore(struct verb_run *v, struct error *err)
 	return rc < 0 ? rc : env_record(v->d, v->intent.object, &none, err);
 }
 
+/* Who bound it before install did has to do so again: it would not be given back otherwise. */
+static int check_still_bound(const struct env_device *device, struct error *err)
+{
+	char driver[32];
+	int rc;
+
+	if (strcmp(device->driver, ENV_DRIVER_VFIO) != 0)
+		return 0;
+	rc = env_driver(ROOT, device->address, driver, err);
+	if (rc < 0 || !strcmp(driver, ENV_DRIVER_VFIO))
+		return rc;
+	return error_set(err, -ENODEV,
+			 "PCI function %s was bound to vfio-pci before install, and has %s%s since "
+			 "the node was booted: bind it again as then (driverctl set-override %s "
+			 "vfio-pci)",
+			 device->address, driver[0] ? "the driver " : "no driver", driver,
+			 device->address);
+}
+
 /* After a boot the pages are gone, and the functions are with the drivers that the kernel chose. */
 static int make_anew(struct driver *d, struct environment *e, struct error *err)
 {
 	int rc = e->memory == ENV_MEMORY_HUGE ? env_plan_pages(ROOT, e, NULL, err) : 0;
 
-	for (size_t i = 0; i < e->device_count && rc == 0; i++)
-		rc = env_check_device(ROOT, d->probe, e->devices[i].address, err);
+	for (size_t i = 0; i < e->device_count && rc == 0; i++) {
+		rc = check_still_bound(&e->devices[i], err);
+		if (rc == 0)
+			rc = env_check_device(ROOT, d->probe, e->devices[i].address, err);
+	}
 	return rc;
 }
 

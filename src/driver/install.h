@@ -9,6 +9,14 @@
 
 #include "driver/verb.h"
 
+/* verb_install.c: what holds for each backing */
+
+/** backing_judge() - empty, or a store to be taken over, or its serial is named by @force */
+int backing_judge(struct driver *d, const struct probe_device *dev, const char *force,
+		  struct accelerator *a, struct error *err);
+/** backing_check_unshared() - no other accelerator has it, also one whose target is down */
+int backing_check_unshared(struct driver *d, const struct accelerator *a, struct error *err);
+
 /* install_store.c: what the backing is for */
 
 /** scenario_plan() - the scenario and what belongs to it, checked; before the backing is planned */

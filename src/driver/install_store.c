@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/function.h"
 #include "driver/install.h"
 
 #define CEPH_CONFIG  "/etc/ceph/ceph.conf"
@@ -229,6 +230,27 @@ int store_make(struct verb_run *v, struct error *err)
 	return state_put_accelerator(v->d->state, &a, err);
 }
 
+/*
+ * The row tells more than the plan did: the target had to tell what is there. Where no target can
+ * be had the store stays, to be taken over by the next install.
+ */
+static int unmake_on_function(struct driver *d, const char *id, struct error *err)
+{
+	struct error down = ERROR_INIT;
+	struct accelerator a;
+	struct client *c;
+	int rc = state_accelerator(d->state, id, &a, err);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	a.store_uuid[0] = '\0';
+	if (!a.size || !a.store_made || target_ensure(d, &a, &c, &down) < 0)
+		return 0;
+	rc = function_clear(d, c, &a, false, err);
+	client_destroy(c);
+	return rc;
+}
+
 /* The plan found no store there, or consent to lose it: the one that is there now is this verb's.
  */
 int store_unmake(struct verb_run *v, struct error *err)
@@ -239,6 +261,8 @@ int store_unmake(struct verb_run *v, struct error *err)
 	verb_accelerator(v, &a);
 	if (!a.store_made || a.made)
 		return 0;
+	if (is_function(&a))
+		return unmake_on_function(v->d, a.id, err);
 	rc = target_stop(v->d, &a, err);
 	return rc == 0 ? backing_clear_store(&a, err) : rc;
 }

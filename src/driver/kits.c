@@ -245,6 +245,7 @@ int kit_options(struct driver *d, const struct kit *kit, struct kit_options *out
 		out->huge_unlink |= strstr(text, "--huge-unlink") != NULL;
 		out->no_pci |= strstr(text, "--no-pci") != NULL;
 		out->pci_allowed |= strstr(text, "--pci-allowed") != NULL;
+		out->pci_whitelist |= strstr(text, "--pci-whitelist") != NULL;
 		out->limit_coredump |= strstr(text, "--limit-coredump") != NULL;
 		out->disable_cpumask_locks |= strstr(text, "--disable-cpumask-locks") != NULL;
 	}

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "driver/driver.h"
+#include "driver/function.h"
 
 /* No accelerator's id begins so, and no path gets longer by it. */
 #define TRIAL_ID "_"
@@ -29,6 +29,7 @@ struct way {
 };
 
 static const struct way of_file[] = { { "bdev_uring_create", "bdev_aio_create" }, { NULL, NULL } };
+static const struct way of_function[] = { { "bdev_nvme_attach_controller", NULL }, { NULL, NULL } };
 static const struct way of_memory[] = { { "bdev_malloc_create", NULL }, { NULL, NULL } };
 static const struct way of_ceph[] = { { "bdev_rbd_create", NULL }, { NULL, NULL } };
 static const struct way of_store[] = { { "bdev_lvol_get_lvstores", NULL }, { NULL, NULL } };
@@ -63,6 +64,8 @@ static int check_methods(const struct client *c, const struct accelerator *a, st
 		note_lacking(c, of_memory, lacking, sizeof(lacking));
 	else if (!strcmp(a->kind, "ceph"))
 		note_lacking(c, of_ceph, lacking, sizeof(lacking));
+	else if (is_function(a))
+		note_lacking(c, of_function, lacking, sizeof(lacking));
 	else
 		note_lacking(c, of_file, lacking, sizeof(lacking));
 	if (a->store_uuid[0])

@@ -68,6 +68,10 @@ static const char *const migrations[] = {
 
 	/* 3: attachments that a detach has begun to take back */
 	"ALTER TABLE attachment ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;",
+
+	/* 4: namespaces of PCI functions */
+	"ALTER TABLE accelerator ADD COLUMN nsid INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE accelerator ADD COLUMN identity TEXT NOT NULL DEFAULT '';",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))

@@ -19,12 +19,13 @@
 #include "base/error.h"
 #include "base/uuid.h"
 
-#define STATE_NQN_SIZE	  224 /* NVMe base 2.0, section 4.7: 223 bytes */
-#define STATE_ID_SIZE	  49
-#define STATE_NAME_SIZE	  129
-#define STATE_STORE_SIZE  64  /* SPDK: 63 characters */
-#define STATE_VOLUME_SIZE 160 /* a volume's 63 characters, or POOL/IMAGE */
-#define STATE_PATH_SIZE	  512
+#define STATE_NQN_SIZE	    224 /* NVMe base 2.0, section 4.7: 223 bytes */
+#define STATE_ID_SIZE	    49
+#define STATE_NAME_SIZE	    129
+#define STATE_STORE_SIZE    64	/* SPDK: 63 characters */
+#define STATE_VOLUME_SIZE   160 /* a volume's 63 characters, or POOL/IMAGE */
+#define STATE_PATH_SIZE	    512
+#define STATE_IDENTITY_SIZE 48 /* "uuid." or "eui.", and 36 characters */
 
 struct state;
 
@@ -44,6 +45,8 @@ struct state;
  * @store, @store_uuid, @cluster_size: of the store; empty until install made or adopted it
  * @store_made: install made the store, so uninstall removes it
  * @ceph_user: who asks the cluster, without "client."
+ * @nsid: the namespace of a PCI function (kind "nvme", whose address is @path); 0 of all else
+ * @identity: what that namespace calls itself, "uuid.UUID" or "eui.HEX"; "" when it tells nothing
  */
 struct accelerator {
 	char id[STATE_ID_SIZE];
@@ -65,6 +68,8 @@ struct accelerator {
 	uint32_t cluster_size;
 	bool store_made;
 	char ceph_user[64];
+	uint32_t nsid;
+	char identity[STATE_IDENTITY_SIZE];
 };
 
 /** struct qos - limits of a bdev; 0 for none; I/Os in thousands, bytes in MiB a second */

@@ -12,7 +12,8 @@
 
 #define ACCELERATOR_COLUMNS                                                                        \
 	"id, type, kind, path, made, size, block_size, serial, bdev, uuid, target, version, "      \
-	"arguments, scenario, store, store_uuid, cluster_size, store_made, ceph_user"
+	"arguments, scenario, store, store_uuid, cluster_size, store_made, ceph_user, "            \
+	"nsid, identity"
 #define ATTACHMENT_COLUMNS                                                                         \
 	"instance, accelerator, bdev, host, nqn, nsid, uuid, nguid, serial, model, family, "       \
 	"address, port, size, source, volume, origin, transport, socket, read_only, rw_ios, "      \
@@ -42,6 +43,8 @@ static void accelerator_read(sqlite3_stmt *q, void *row)
 	a->cluster_size = (uint32_t)sqlite3_column_int64(q, 16);
 	a->store_made = sqlite3_column_int(q, 17) != 0;
 	state_text(q, 18, a->ceph_user, sizeof(a->ceph_user));
+	a->nsid = (uint32_t)sqlite3_column_int64(q, 19);
+	state_text(q, 20, a->identity, sizeof(a->identity));
 }
 
 static void attachment_read(sqlite3_stmt *q, void *row)
@@ -182,24 +185,27 @@ int state_put_accelerator(struct state *s, const struct accelerator *a, struct e
 {
 	return state_run(
 		s,
-		state_prepare(s, err,
-			      "INSERT INTO accelerator (" ACCELERATOR_COLUMNS ") "
-			      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO "
-			      "UPDATE SET "
-			      "type=excluded.type, kind=excluded.kind, path=excluded.path, "
-			      "made=excluded.made, size=excluded.size, "
-			      "block_size=excluded.block_size, serial=excluded.serial, "
-			      "bdev=excluded.bdev, uuid=excluded.uuid, target=excluded.target, "
-			      "version=excluded.version, arguments=excluded.arguments, "
-			      "scenario=excluded.scenario, store=excluded.store, "
-			      "store_uuid=excluded.store_uuid, "
-			      "cluster_size=excluded.cluster_size, "
-			      "store_made=excluded.store_made, ceph_user=excluded.ceph_user",
-			      "ssssiiisssssssssiis", a->id, a->type, a->kind, a->path,
-			      (int64_t)a->made, (int64_t)a->size, (int64_t)a->block_size, a->serial,
-			      a->bdev, a->uuid, a->target, a->version, a->arguments, a->scenario,
-			      a->store, a->store_uuid, (int64_t)a->cluster_size,
-			      (int64_t)a->store_made, a->ceph_user),
+		state_prepare(
+			s, err,
+			"INSERT INTO accelerator (" ACCELERATOR_COLUMNS ") "
+			"VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO "
+			"UPDATE SET "
+			"type=excluded.type, kind=excluded.kind, path=excluded.path, "
+			"made=excluded.made, size=excluded.size, "
+			"block_size=excluded.block_size, serial=excluded.serial, "
+			"bdev=excluded.bdev, uuid=excluded.uuid, target=excluded.target, "
+			"version=excluded.version, arguments=excluded.arguments, "
+			"scenario=excluded.scenario, store=excluded.store, "
+			"store_uuid=excluded.store_uuid, "
+			"cluster_size=excluded.cluster_size, "
+			"store_made=excluded.store_made, "
+			"ceph_user=excluded.ceph_user, nsid=excluded.nsid, "
+			"identity=excluded.identity",
+			"ssssiiisssssssssiisis", a->id, a->type, a->kind, a->path, (int64_t)a->made,
+			(int64_t)a->size, (int64_t)a->block_size, a->serial, a->bdev, a->uuid,
+			a->target, a->version, a->arguments, a->scenario, a->store, a->store_uuid,
+			(int64_t)a->cluster_size, (int64_t)a->store_made, a->ceph_user,
+			(int64_t)a->nsid, a->identity),
 		err);
 }
 

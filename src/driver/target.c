@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "driver/env.h"
+#include "driver/function.h"
 
 #define RESTARTS_MAX 3
 
@@ -110,7 +110,12 @@ int target_start(struct driver *d, const struct accelerator *a, struct error *er
 	target_pids(d, a->id, &supervisor, &target);
 	if (supervisor)
 		return 0;
-	rc = env_ensure(d, a->id, err);
+	if (is_function(a))
+		rc = function_check_slot(d, a, err);
+	if (rc == 0 && is_function(a))
+		rc = function_hold_back(d, a, err);
+	if (rc == 0)
+		rc = env_ensure(d, a->id, err);
 	return rc < 0 ? rc : service_start(d, a, &p, err);
 }
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "driver/env.h"
+#include "driver/function.h"
 #include "driver/install.h"
 
 #define SIZE_MIN   (UINT64_C(1) << 20)
@@ -41,9 +41,8 @@ static bool holds_blobstore(const struct probe_device *dev)
 	return false;
 }
 
-/* Empty, or a store to be taken over, or its serial was named by somebody who means it. */
-static int judge(struct driver *d, const struct probe_device *dev, const char *force,
-		 struct accelerator *a, struct error *err)
+int backing_judge(struct driver *d, const struct probe_device *dev, const char *force,
+		  struct accelerator *a, struct error *err)
 {
 	const struct probe_finding *f = probe_device_reason(dev);
 	int rc;
@@ -86,7 +85,7 @@ static bool same_backing(const char *path, const char *other)
 }
 
 /* Even while the other's target is down and nothing holds the backing open. */
-static int check_unshared(struct driver *d, const struct accelerator *a, struct error *err)
+int backing_check_unshared(struct driver *d, const struct accelerator *a, struct error *err)
 {
 	struct accelerator *list;
 	ssize_t n = state_accelerators(d->state, &list, err);
@@ -130,7 +129,26 @@ static int plan_new_file(struct driver *d, struct accelerator *a, const char *pa
 	a->made = true;
 	a->size = size;
 	a->block_size = BLOCK_SIZE;
-	return check_unshared(d, a, err);
+	return backing_check_unshared(d, a, err);
+}
+
+/* A namespace of an accelerator's function, which the kernel has while that target is down. */
+static int check_not_of_function(struct driver *d, const struct probe_device *dev,
+				 struct error *err)
+{
+	struct accelerator *list;
+	ssize_t n = state_accelerators(d->state, &list, err);
+	int rc = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; i < n && rc == 0 && dev->address[0]; i++) {
+		if (is_function(&list[i]) && !strcmp(list[i].path, dev->address))
+			rc = error_set(err, -EBUSY,
+				       "%s is on PCI function %s, the backing of the accelerator "
+				       "%s: uninstall that, or take another backing",
+				       dev->path, dev->address, list[i].id);
+	}
+	free(list);
+	return rc;
 }
 
 static int plan_existing(struct driver *d, struct accelerator *a, const char *path, uint64_t size,
@@ -147,9 +165,11 @@ static int plan_existing(struct driver *d, struct accelerator *a, const char *pa
 		snprintf(a->serial, sizeof(a->serial), "%s", dev->serial);
 		a->size = dev->size;
 		a->block_size = dev->block_size;
-		rc = check_unshared(d, a, err);
+		rc = backing_check_unshared(d, a, err);
 		if (rc == 0)
-			rc = judge(d, dev, force, a, err);
+			rc = check_not_of_function(d, dev, err);
+		if (rc == 0)
+			rc = backing_judge(d, dev, force, a, err);
 		if (rc == 0 && size && size != dev->size)
 			rc = error_set(err, -EINVAL,
 				       "backing %s exists with %llu bytes and --size says %llu: "
@@ -168,41 +188,63 @@ static int plan_existing(struct driver *d, struct accelerator *a, const char *pa
 	return rc;
 }
 
-static int plan_backing(struct driver *d, struct accelerator *a, const json_t *request,
+static int plan_named(struct verb_run *v, struct accelerator *a, const json_t *request,
+		      const char *path, uint64_t size, struct error *err)
+{
+	const char *force = json_string_value(json_object_get(request, "force"));
+	struct function_name function;
+	struct stat st;
+	int rc = function_named(path, &function, err);
+
+	if (rc < 0)
+		return rc;
+	if (rc > 0)
+		return function_plan(v, &function, request, a, err);
+	if (stat(path, &st) < 0 && errno == ENOENT)
+		return plan_new_file(v->d, a, path, size, err);
+	return plan_existing(v->d, a, path, size, force, err);
+}
+
+static int plan_backing(struct verb_run *v, struct accelerator *a, const json_t *request,
 			struct error *err)
 {
 	const char *path = request_text(request, "backing", err);
-	const char *force = request_text(request, "force", err);
 	uint64_t memory = request_u64(request, "memory", 0, err);
 	uint64_t size = request_u64(request, "size", 0, err);
-	struct stat st;
 
+	request_text(request, "force", err);
 	if (err->code)
 		return err->code;
 	if (!strcmp(a->kind, "ceph"))
-		return rbd_reach(d, a, NULL, err);
+		return rbd_reach(v->d, a, NULL, err);
 	if (!path == !memory)
-		return error_set(err, -EINVAL,
-				 "install needs one of --backing FILE|DEVICE and --memory SIZE");
+		return error_set(
+			err, -EINVAL,
+			"install needs one of --backing FILE|DEVICE|FUNCTION and --memory SIZE");
 	if (memory)
 		return plan_memory(a, memory, err);
-	if (stat(path, &st) < 0 && errno == ENOENT)
-		return plan_new_file(d, a, path, size, err);
-	return plan_existing(d, a, path, size, force, err);
+	return plan_named(v, a, request, path, size, err);
 }
 
 static int plan_target(struct verb_run *v, struct accelerator *a, const json_t *request,
 		       struct error *err)
 {
 	const char *path = request_text(request, "target", err);
+	const char *seen = json_string_value(json_object_get(v->argument, "seen"));
+	struct env_function function = { .address = a->path, .seen = seen ? seen : "" };
 	struct environment e;
 	struct kit kit;
 	int rc = err->code;
 
+	if (rc == 0 && !path)
+		rc = kit_newest(v->d, is_function(a) ? "spdk" : NULL, &kit, err);
+	else if (rc == 0)
+		rc = kit_ask(v->d, path, &kit, err);
+	if (rc == 0 && is_function(a))
+		rc = function_check_kit(v, a, &kit, err);
 	if (rc == 0)
-		rc = path ? kit_ask(v->d, path, &kit, err) : kit_newest(v->d, NULL, &kit, err);
-	if (rc == 0)
-		rc = env_plan(v->d, request, &kit, NULL, &e, err);
+		rc = env_plan(v->d, request, &kit, is_function(a) ? &function : NULL, NULL, &e,
+			      err);
 	if (rc < 0)
 		return rc;
 	snprintf(a->target, sizeof(a->target), "%s", kit.path);
@@ -230,6 +272,22 @@ static int plan_identity(struct accelerator *a, const json_t *request, struct er
 	return 0;
 }
 
+static int repeat_function(const struct accelerator *a, const json_t *request, const char *path,
+			   struct error *err)
+{
+	struct function_name named;
+	int rc = function_named(path, &named, err);
+
+	if (rc < 0)
+		return rc;
+	if (rc == 0 || strcmp(named.address, a->path) != 0 || (named.nsid && named.nsid != a->nsid))
+		return error_set(err, -EEXIST,
+				 "accelerator %s is installed already, on namespace %u of PCI "
+				 "function %s: uninstall it first, or take another id",
+				 a->id, a->nsid, a->path);
+	return scenario_repeat(a, request, err);
+}
+
 /* The same call again: the backing is ours now, so it is compared, not probed. */
 static int plan_repeat(const struct accelerator *a, const json_t *request, struct error *err)
 {
@@ -240,6 +298,8 @@ static int plan_repeat(const struct accelerator *a, const json_t *request, struc
 
 	if (err->code)
 		return err->code;
+	if (path && is_function(a))
+		return repeat_function(a, request, path, err);
 	if (path && !realpath(path, real))
 		snprintf(real, sizeof(real), "%s", path);
 	if ((path && strcmp(real, a->path) != 0) || (memory && memory != a->size) ||
@@ -258,11 +318,11 @@ static int plan_fresh(struct verb_run *v, struct accelerator *a, const json_t *r
 	int rc = scenario_plan(v, request, a, err);
 
 	if (rc == 0)
-		rc = plan_backing(v->d, a, request, err);
+		rc = request_lines(request, "arguments", a->arguments, sizeof(a->arguments), err);
+	if (rc == 0)
+		rc = plan_backing(v, a, request, err);
 	if (rc == 0)
 		rc = plan_target(v, a, request, err);
-	if (rc == 0)
-		rc = request_lines(request, "arguments", a->arguments, sizeof(a->arguments), err);
 	if (a->store_made && !a->store[0])
 		snprintf(a->store, sizeof(a->store), "%s", a->id);
 	return rc;
@@ -302,6 +362,19 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	return 0;
 }
 
+/* Of a function as long as the kernel still has it. */
+static int clear_consented(struct verb_run *v, const struct accelerator *a, struct error *err)
+{
+	const char *seen = json_string_value(json_object_get(v->argument, "seen"));
+	struct accelerator device = *a;
+
+	if (seen) {
+		snprintf(device.kind, sizeof(device.kind), "device");
+		snprintf(device.path, sizeof(device.path), "/dev/%s", seen);
+	}
+	return backing_clear_store(&device, err);
+}
+
 static int make_backing(struct verb_run *v, struct error *err)
 {
 	struct accelerator a;
@@ -312,8 +385,10 @@ static int make_backing(struct verb_run *v, struct error *err)
 	if (verb_is_existing(v))
 		return 0;
 	/* A store whose loss was consented to: the target would load it, and make no other. */
+	if (!a.made && a.store_made)
+		return clear_consented(v, &a, err);
 	if (!a.made)
-		return a.store_made ? backing_clear_store(&a, err) : 0;
+		return 0;
 	fd = open(a.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		rc = error_set(err, -errno, "backing %s cannot be made: %s", a.path,
@@ -390,6 +465,23 @@ static int unstart(struct verb_run *v, struct error *err)
 	return rc;
 }
 
+/* What the kernel could not show before the target had it. The row is there for an undoing. */
+static int look(struct verb_run *v, struct client *c, struct accelerator *a, struct error *err)
+{
+	const char *force = json_string_value(json_object_get(v->argument, "force"));
+	int rc = function_learn(c, a, err);
+
+	if (rc == 0)
+		rc = state_put_accelerator(v->d->state, a, err);
+	if (rc == 0)
+		rc = function_look(v->d, c, a, force,
+				   json_is_true(json_object_get(v->argument, "named")), err);
+	if (rc == 0)
+		rc = state_put_accelerator(v->d->state, a, err);
+	json_object_set_new(v->argument, "accelerator", accelerator_json(a));
+	return rc;
+}
+
 static int configure(struct verb_run *v, struct error *err)
 {
 	struct target_paths paths;
@@ -399,6 +491,8 @@ static int configure(struct verb_run *v, struct error *err)
 
 	verb_accelerator(v, &a);
 	rc = target_ensure(v->d, &a, &c, err);
+	if (rc == 0 && json_is_true(json_object_get(v->argument, "unseen")))
+		rc = look(v, c, &a, err);
 	if (rc == 0 && !strcmp(a.scenario, SCENARIO_CEPH))
 		rc = need_method(c, "bdev_rbd_create", "images of a Ceph cluster", err);
 	if (rc == 0)

@@ -133,12 +133,23 @@ int verb_discover(struct driver *d, const json_t *request, json_t **answer, stru
  * data, and on top 40 for NVMe, 20 for other flash, 10 for a whole disk, 1 for each doubling of the
  * size.
  */
+static int score_of_verdict(enum probe_verdict verdict)
+{
+	return verdict == PROBE_FREE ? SCORE_FREE : verdict == PROBE_HOLDS_DATA ? SCORE_DATA : 0;
+}
+
+static int score_of_size(uint64_t bytes)
+{
+	int score = 0;
+
+	for (uint64_t size = bytes >> 20; size > 1; size >>= 1)
+		score++;
+	return score;
+}
+
 static int score_of(const struct probe_device *dev)
 {
-	enum probe_verdict verdict = probe_device_verdict(dev);
-	int score = verdict == PROBE_FREE	  ? SCORE_FREE
-		    : verdict == PROBE_HOLDS_DATA ? SCORE_DATA
-						  : 0;
+	int score = score_of_verdict(probe_device_verdict(dev));
 
 	if (!score)
 		return 0;
@@ -148,9 +159,7 @@ static int score_of(const struct probe_device *dev)
 		score += 20;
 	if (!strcmp(dev->kind, "disk"))
 		score += 10;
-	for (uint64_t size = dev->size >> 20; size > 1; size >>= 1)
-		score++;
-	return score;
+	return score + score_of_size(dev->size);
 }
 
 static const char *size_text(uint64_t bytes, char out[static 32])
@@ -187,28 +196,52 @@ static void add_candidate(json_t *list, const struct probe_device *dev)
 }
 
 /*
- * Functions that the nvme driver does not have show no namespace, so they are told themselves: data
- * may be on them.
+ * Below its block device, which needs neither an SPDK nor a binding. Of one that the nvme driver
+ * does not have no namespace is seen, and data may be on it: install looks through the target.
  */
+static void judge_function(const struct probe_nvme *f, int *score, char *why, size_t size)
+{
+	bool is_seen = !strcmp(f->driver, "nvme");
+	char text[32];
+
+	*score = score_of_verdict(f->finding.verdict);
+	if (f->finding.verdict == PROBE_IN_USE || f->finding.verdict == PROBE_UNFIT) {
+		snprintf(why, size, "no: %s", f->finding.text);
+	} else if (f->iommu_group < 0) {
+		*score = 0;
+		snprintf(why, size, "no: %s has no IOMMU group, without which no target drives it",
+			 f->address);
+	} else if (is_seen && !f->namespaces[0]) {
+		*score = 0;
+		snprintf(why, size, "no: %s has no namespace", f->address);
+	} else if (f->finding.verdict != PROBE_FREE) {
+		snprintf(why, size, "no: %s%s", f->finding.text,
+			 is_seen ? "" : " before an SPDK drives it (install looks then)");
+	} else {
+		snprintf(why, size,
+			 "yes: unused and empty; NVMe, %s, for an SPDK that drives it itself "
+			 "(--bind %s)",
+			 size_text(f->size, text), f->address);
+	}
+	if (*score)
+		*score += SCORE_NVME + score_of_size(f->size);
+}
+
 static int add_functions(struct driver *d, const struct probe_devices *devices, json_t *list)
 {
 	struct probe_node *node = calloc(1, sizeof(*node));
-	int rc = node ? probe_node(d->probe, devices, node) : -ENOMEM;
+	int rc = node ? probe_node(d->probe, devices, node) : -ENOMEM, score;
 	json_t *all = rc == 0 ? probe_node_json(node) : NULL, *v;
+	char why[480];
 	size_t i;
 
 	json_array_foreach (json_object_get(all, "nvme"), i, v) {
-		bool used = !strcmp(json_string_value(json_object_get(v, "verdict")), "in-use");
-
-		if (json_array_size(json_object_get(v, "namespaces")))
-			continue;
+		judge_function(&node->nvme[i], &score, why, sizeof(why));
 		json_object_set(v, "path", json_object_get(v, "address"));
 		json_object_set_new(v, "kind", json_string("nvme-function"));
-		json_object_set_new(v, "attach", json_false());
-		json_object_set_new(v, "score", json_integer(used ? 0 : SCORE_DATA + SCORE_NVME));
-		json_object_set_new(
-			v, "why",
-			json_sprintf("no: %s", json_string_value(json_object_get(v, "reason"))));
+		json_object_set_new(v, "attach", json_boolean(!strncmp(why, "yes", 3)));
+		json_object_set_new(v, "score", json_integer(score));
+		json_object_set_new(v, "why", json_string(why));
 		look_insert(list, json_incref(v));
 	}
 	json_decref(all);

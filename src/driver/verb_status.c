@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "driver/drift.h"
-#include "driver/env.h"
+#include "driver/function.h"
 #include "driver/verb.h"
 
 #define STATUS_TIMEOUT_NS (5 * NS_PER_SEC)
@@ -27,11 +27,13 @@ static void check_cluster(struct driver *d, const struct accelerator *a,
 		drift(wrong, "%s", err.text);
 }
 
-static void check_backing(const struct accelerator *a, json_t *wrong)
+static void check_backing(struct driver *d, const struct accelerator *a, json_t *wrong)
 {
 	struct stat st;
 
-	if (a->path[0] && stat(a->path, &st) < 0)
+	if (is_function(a))
+		function_slot_drift(d, a, wrong);
+	else if (a->path[0] && stat(a->path, &st) < 0)
 		drift(wrong, "backing %s: %s", a->path, error_errno_text(-errno));
 	else if (!strcmp(a->kind, "file") && (uint64_t)st.st_size != a->size)
 		drift(wrong, "backing %s has %lld bytes, recorded are %llu", a->path,
@@ -102,7 +104,7 @@ static const char *check_target(struct driver *d, const struct accelerator *a,
 	if (!strcmp(a->kind, "ceph"))
 		check_cluster(d, a, list, n, wrong);
 	else
-		check_backing(a, wrong);
+		check_backing(d, a, wrong);
 	if (target_connect(d, a, &c, &err) < 0) {
 		drift(wrong, "%s", err.text);
 		return "down";

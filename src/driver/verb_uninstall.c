@@ -11,8 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "driver/env.h"
-#include "driver/verb.h"
+#include "driver/function.h"
 
 static int check_unattached(struct driver *d, const struct accelerator *a, struct error *err)
 {
@@ -139,13 +138,62 @@ static bool asked(const struct verb_run *v, const char *what)
 	return json_is_true(json_object_get(v->argument, what));
 }
 
+/* Whatever was on it, once the kernel has it again it is no business of this verb any more. */
+static bool is_held(struct driver *d, const struct accelerator *a)
+{
+	struct environment e;
+
+	return is_function(a) && env_load(d, a->id, &e, NULL) == 0 && e.device_count > 0;
+}
+
+/* A store that is gone already is no reason to stop: its super block may be there still. */
+static int clear_function(struct driver *d, const struct accelerator *a, bool wipe,
+			  struct error *err)
+{
+	struct accelerator bare = *a;
+	struct client *c;
+	int rc;
+
+	bare.store_uuid[0] = '\0';
+	rc = target_ensure(d, &bare, &c, err);
+	if (rc == 0)
+		rc = function_clear(d, c, a, wipe, err);
+	if (rc == 0)
+		rc = function_close(c, a, err);
+	client_destroy(c);
+	return rc < 0 ? error_prefix(err,
+				     "what is on PCI function %s cannot be cleared; --keep-backing "
+				     "leaves it: ",
+				     a->path)
+		      : 0;
+}
+
+/* The bytes of a function are reached through its target only. */
+static int release(struct verb_run *v, const struct accelerator *a, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	struct client *c;
+
+	if (!is_held(v->d, a))
+		return 0;
+	if (asked(v, "wipe") || (a->store_made && !asked(v, "keep_backing")))
+		return clear_function(v->d, a, asked(v, "wipe"), err);
+	/* A target that is down has let go of it, and one that does not listen is stopped next. */
+	if (target_connect(v->d, a, &c, &ignored) == 0)
+		function_close(c, a, &ignored);
+	client_destroy(c);
+	return 0;
+}
+
 static int stop(struct verb_run *v, struct error *err)
 {
 	struct accelerator a;
 	int rc;
 
 	verb_accelerator(v, &a);
-	rc = target_stop(v->d, &a, err);
+	rc = release(v, &a, err);
+	if (rc == 0)
+		rc = target_stop(v->d, &a, err);
 	return rc == 0 ? service_forget(v->d, a.id, err) : rc;
 }
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "driver/env.h"
+#include "driver/function.h"
 #include "driver/verb.h"
 
 /* "accelerator" in the argument is the row as it was, "new" as it is to be. */
@@ -121,7 +121,7 @@ static int plan_environment(struct verb_run *v, const struct accelerator *a, con
 	int rc = env_load(v->d, a->id, &old, err);
 
 	if (rc == 0)
-		rc = env_plan(v->d, request, kit, &old, &new, err);
+		rc = env_plan(v->d, request, kit, NULL, &old, &new, err);
 	if (rc < 0)
 		return rc;
 	release = old;
@@ -152,6 +152,8 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		rc = choose_kit(v->d, target, &a, &kit, err);
 	if (rc == 0)
 		rc = check_volatile(v->d, &a, lose, err);
+	if (rc == 0 && is_function(&a))
+		rc = function_check_kit(v, &a, &kit, err);
 	if (rc == 0)
 		rc = plan_environment(v, &a, &kit, request, err);
 	if (rc < 0)

@@ -22,6 +22,7 @@ static void begin(void *arg)
 		perf_discover_start(s);
 		break;
 	case PERF_ZERO:
+	case PERF_EMPTY:
 		perf_zero_start(s);
 		break;
 	default:

@@ -33,7 +33,7 @@ struct raw {
 	uint64_t time_ns, count;
 	uint64_t kato_ns, timeout_ns, connect_ns;
 	uint64_t spin_ns;
-	bool identify, discover, zero, has_nqn, has_subnqn_word, mix_given;
+	bool identify, discover, zero, empty, has_nqn, has_subnqn_word, mix_given;
 	const char *cores;
 };
 
@@ -189,9 +189,14 @@ static int settle(struct raw *raw, struct error *err)
 	struct perf_options *o = raw->o;
 	int ret;
 
-	if (raw->identify + raw->discover + raw->zero > 1)
+	if (raw->identify + raw->discover + raw->zero + raw->empty > 1)
 		return error_set(err, -EINVAL,
-				 "--identify, --discover and --zero exclude each other");
+				 "--identify, --discover, --zero and --empty exclude each other");
+	if (raw->empty && (o->offset || o->length))
+		return error_set(
+			err, -EINVAL,
+			"--empty is about the whole namespace: leave --offset and --length "
+			"away");
 	if (o->ctrlr.path.addr.len == 0)
 		return error_set(err, -EINVAL,
 				 "no target is named; give --addr ADDRESS:PORT, or -r 'trtype:TCP "
@@ -202,6 +207,7 @@ static int settle(struct raw *raw, struct error *err)
 	o->mode = raw->identify	  ? PERF_IDENTIFY
 		  : raw->discover ? PERF_DISCOVER
 		  : raw->zero	  ? PERF_ZERO
+		  : raw->empty	  ? PERF_EMPTY
 				  : PERF_RUN;
 	o->reactor.cores = raw->cores;
 	o->reactor.spin_ns = raw->spin_ns;
@@ -250,6 +256,7 @@ static void print_help(const struct option_row *rows)
 	       "       " PROGRAM " --identify [--prove] --addr ADDRESS:PORT --nqn NQN\n"
 	       "       " PROGRAM
 	       " --zero [--offset SIZE] [--length SIZE] --addr ADDRESS:PORT --nqn NQN\n"
+	       "       " PROGRAM " --empty --addr ADDRESS:PORT --nqn NQN\n"
 	       "       " PROGRAM " --discover --addr ADDRESS:PORT\n"
 	       "Generate and verify NVMe I/O as a host, or tell what a target has.\n\n");
 	options_help(stdout, rows);
@@ -331,6 +338,9 @@ int perf_options_parse(struct perf_options *o, int argc, char **argv, struct err
 		  &o->prove_read_only, 0, 0, NULL, NULL },
 		{ "zero", 0, OPTION_FLAG, NULL,
 		  "Make the region read as zeroes; what does already is not written.", &raw.zero, 0,
+		  0, NULL, NULL },
+		{ "empty", 0, OPTION_FLAG, NULL,
+		  "Whether it reads as zeroes at both ends and in places between.", &raw.empty, 0,
 		  0, NULL, NULL },
 		{ "discover", 0, OPTION_FLAG, NULL, "Tell the target's discovery log.",
 		  &raw.discover, 0, 0, NULL, NULL },

@@ -32,6 +32,7 @@ enum perf_mode {
 	PERF_IDENTIFY,
 	PERF_DISCOVER,
 	PERF_ZERO,
+	PERF_EMPTY,
 };
 
 /**

@@ -3,6 +3,9 @@
  * --zero: a region reads as zeroes afterwards, durably. What reads as zeroes already is not
  * written, so that a thin volume does not get space for it.
  *
+ * --empty: whether a namespace reads as zeroes, at both its ends and in samples between, as far as
+ * that can be told without reading all of it.
+ *
  * Threading: on reactor 0.
  */
 #include <inttypes.h>
@@ -15,6 +18,12 @@
 
 #define SLOTS	   8u
 #define PIECE_SIZE (1024u * 1024)
+
+/* --empty: 1 MiB at each end, and samples. */
+#define LOOK_SIZE    (64u * 1024)
+#define LOOK_EDGE    16u
+#define LOOK_SAMPLES 64u
+#define LOOK_PIECES  (2 * LOOK_EDGE + LOOK_SAMPLES)
 
 /* One piece on its way: read, looked at, written. */
 struct slot {
@@ -31,8 +40,10 @@ struct zero {
 	const struct nvme_ns *ns;
 	struct slot slots[SLOTS];
 	struct nvme_request flush;
-	uint64_t next, end; /* LBA */
+	uint64_t next, end; /* LBA; of samples: which one, and how many */
 	uint32_t piece;	    /* blocks */
+	bool samples;
+	uint64_t found; /* --empty: the first LBA that was seen to be written; UINT64_MAX */
 	unsigned int busy;
 	uint64_t written, read; /* blocks */
 };
@@ -48,11 +59,31 @@ static void leave(void *user)
 	perf_session_end(z->s);
 }
 
+static bool only_looks(const struct zero *z)
+{
+	return z->s->o->mode == PERF_EMPTY;
+}
+
+static void report_empty(const struct zero *z, uint64_t read)
+{
+	if (z->s->o->json)
+		printf("{\"bytes\": %" PRIu64 ", \"empty\": %s}\n", read,
+		       z->found == UINT64_MAX ? "true" : "false");
+	else
+		printf("%" PRIu64 " bytes were read\n", read);
+	if (z->found != UINT64_MAX)
+		perf_session_fail(z->s, PERF_EXIT_MISMATCH,
+				  "namespace %u is not empty: see LBA %" PRIu64, z->ns->nsid,
+				  z->found);
+}
+
 static void report(const struct zero *z)
 {
 	uint64_t written = z->written * z->ns->block_size, read = z->read * z->ns->block_size;
 
-	if (z->s->o->json)
+	if (only_looks(z))
+		report_empty(z, read);
+	else if (z->s->o->json)
 		printf("{\"bytes\": %" PRIu64 ", \"written\": %" PRIu64 "}\n", read, written);
 	else
 		printf("%" PRIu64 " bytes read as zeroes, of which %" PRIu64 " were written now\n",
@@ -126,23 +157,50 @@ static void read_done(struct nvme_request *req)
 		slot_next(&zero, slot);
 		return;
 	}
+	if (only_looks(&zero)) {
+		zero.found = slot->lba < zero.found ? slot->lba : zero.found;
+		slot_next(&zero, slot);
+		return;
+	}
 	memset(slot->data, 0, len);
 	slot_send(&zero, slot, NVME_IO_WRITE, write_done);
+}
+
+/* The @i-th of the samples: the first pieces, places between, the last pieces. */
+static uint64_t sample_lba(const struct zero *z, uint64_t i)
+{
+	uint64_t pieces = z->ns->blocks / z->piece, between = pieces - 2 * LOOK_EDGE;
+
+	if (i < LOOK_EDGE)
+		return i * z->piece;
+	if (i >= LOOK_EDGE + LOOK_SAMPLES)
+		return z->ns->blocks - (LOOK_PIECES - i) * z->piece;
+	return (LOOK_EDGE + (i - LOOK_EDGE) * (between / LOOK_SAMPLES)) * z->piece;
+}
+
+static void take_piece(struct zero *z, struct slot *slot)
+{
+	slot->blocks = z->piece;
+	if (z->samples) {
+		slot->lba = sample_lba(z, z->next++);
+		return;
+	}
+	slot->lba = z->next;
+	if (z->end - z->next < z->piece)
+		slot->blocks = (uint32_t)(z->end - z->next);
+	z->next += slot->blocks;
 }
 
 static void slot_next(struct zero *z, struct slot *slot)
 {
 	if (z->s->exit == PERF_EXIT_OK && z->next < z->end) {
-		slot->lba = z->next;
-		slot->blocks =
-			z->end - z->next < z->piece ? (uint32_t)(z->end - z->next) : z->piece;
-		z->next += slot->blocks;
+		take_piece(z, slot);
 		slot_send(z, slot, NVME_IO_READ, read_done);
 		return;
 	}
 	if (--z->busy > 0)
 		return;
-	if (z->s->exit != PERF_EXIT_OK) {
+	if (z->s->exit != PERF_EXIT_OK || only_looks(z)) {
 		finish(z);
 		return;
 	}
@@ -167,6 +225,15 @@ static void qpair_ready(struct nvme_qpair *qp, void *user, int result)
 
 static const struct nvme_qpair_ops qpair_ops = { .ready = qpair_ready };
 
+/* A namespace of few pieces is read whole. */
+static void set_samples(struct zero *z, uint32_t most)
+{
+	z->found = UINT64_MAX;
+	z->piece = (most < LOOK_SIZE ? most : LOOK_SIZE) / z->ns->block_size;
+	z->samples = z->piece && z->ns->blocks / z->piece > LOOK_PIECES;
+	z->end = z->samples ? LOOK_PIECES : z->ns->blocks;
+}
+
 /* Return: false when the region is not inside the namespace. */
 static bool set_region(struct zero *z)
 {
@@ -175,6 +242,10 @@ static bool set_region(struct zero *z)
 	uint32_t bs = z->ns->block_size;
 	uint64_t size = z->ns->blocks * bs, length = o->length ? o->length : size - o->offset;
 
+	if (only_looks(z)) {
+		set_samples(z, most);
+		return z->piece > 0;
+	}
 	if (o->offset > size || length > size - o->offset || o->offset % bs || length % bs)
 		return false;
 	z->piece = (most < PIECE_SIZE ? most : PIECE_SIZE) / bs;

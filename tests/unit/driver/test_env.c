@@ -347,7 +347,7 @@ static void test_nodes_are_not_told(void **state)
 static int plan_device(struct box *b, const char *address)
 {
 	b->err = (struct error)ERROR_INIT;
-	return env_plan_device(b->root, b->probe, address, NULL, &b->e, &b->err);
+	return env_plan_device(b->root, b->probe, address, NULL, NULL, &b->e, &b->err);
 }
 
 static void test_function_is_bound_and_given_back(void **state)
