@@ -132,6 +132,21 @@ def test_security_device_open_in_a_process_is_refused(cli, loop):
     assert judged(cli, device)["eligible"]
 
 
+def test_security_device_of_a_virtual_machine_is_refused(cli, loop):
+    device = loop()
+    machine = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "none", "-S",
+               "-drive", f"if=none,format=raw,file={device}", "-qmp", "stdio"]
+    try:
+        vm = subprocess.Popen(machine, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        pytest.skip("no qemu-system-x86_64")
+    with vm:
+        assert b"QMP" in vm.stdout.readline()
+        refuses(cli, device, "open", f"open in process {vm.pid} (qemu-system-x86)")
+        vm.kill()
+    assert judged(cli, device)["eligible"]
+
+
 def test_security_device_opened_exclusively_is_refused(cli, loop):
     device = loop()
     fd = os.open(device, os.O_RDONLY | os.O_EXCL)
