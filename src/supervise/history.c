@@ -5,6 +5,7 @@
  *
  * Threading: one thread.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -40,6 +41,7 @@ static void write_file(const struct history *h, const char *state)
 {
 	char tmp[PATH_MAX + 8];
 	json_t *o;
+	int fd;
 
 	if (!h->path)
 		return;
@@ -47,8 +49,11 @@ static void write_file(const struct history *h, const char *state)
 		      (json_int_t)h->restarts, "after_boot", h->after_boot, "last_end", h->end,
 		      "last_end_at", (json_int_t)h->end_at);
 	snprintf(tmp, sizeof(tmp), "%s.new", h->path);
-	if (json_dump_file(o, tmp, JSON_COMPACT) == 0)
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd >= 0 && json_dumpfd(o, fd, JSON_COMPACT) == 0)
 		rename(tmp, h->path);
+	if (fd >= 0)
+		close(fd);
 	json_decref(o);
 }
 

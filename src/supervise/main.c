@@ -33,6 +33,8 @@ static int check(const struct supervise_options *o, int words, struct error *err
 			"no target was given: put `-- TARGET ARGUMENTS` behind the options");
 	if (!o->pidfile)
 		return error_set(err, -EINVAL, "--pidfile FILE is required");
+	if (o->alive_ns && !o->ready)
+		return error_set(err, -EINVAL, "--alive needs --ready SOCKET: where to ask");
 	if (o->backoff_min_ns > o->backoff_max_ns)
 		return error_set(err, -EINVAL,
 				 "--backoff-min is larger than --backoff-max: make it smaller");
@@ -79,6 +81,10 @@ int main(int argc, char **argv)
 		{ "drain", 0, OPTION_SECONDS, "TIME",
 		  "from SIGTERM to SIGKILL of the target (default 30s)", &o.drain_ns, 1, MAX_NS,
 		  NULL, NULL },
+		{ "alive", 0, OPTION_SECONDS, "TIME",
+		  "kill a target that gave no answer on --ready's socket for so long (default: "
+		  "never)",
+		  &o.alive_ns, NS_PER_MSEC, MAX_NS, NULL, NULL },
 		{ "daemon", 'd', OPTION_FLAG, NULL, "go to the background when the target is up",
 		  &o.daemonize, 0, 0, NULL, NULL },
 		{ "help", 'h', OPTION_FLAG, NULL, "show this help", &help, 0, 0, NULL, NULL },

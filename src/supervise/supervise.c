@@ -27,6 +27,7 @@
 
 #define TAIL_SIZE     2048		/* of the target's output, for the caller */
 #define READY_POLL_NS (5 * NS_PER_MSEC) /* between looks at the socket */
+#define MAX_SLEEP_NS  (3600 * NS_PER_SEC)
 #define LONG_LIFE_NS  (60 * NS_PER_SEC) /* after that the pauses start over */
 
 struct supervisor {
@@ -44,7 +45,9 @@ struct supervisor {
 	uint64_t watchdog_ns; /* between two signs of life for systemd; 0 when it wants none */
 	uint64_t alive_at_ns; /* of the next sign */
 	uint64_t kill_at_ns;  /* of SIGKILL while leaving; 0 */
-	bool ready;	      /* it answered once */
+	struct alive alive;
+	bool ready; /* it answered once */
+	bool hung;  /* it was killed for that it answered no more */
 	bool leaving;
 	char tail[TAIL_SIZE + 1];
 	size_t tail_len;
@@ -192,25 +195,36 @@ static int start_target(struct supervisor *s)
 	}
 	s->started_ns = clock_ns();
 	s->start_at_ns = 0;
+	s->hung = false;
+	alive_begin(&s->alive, s->started_ns);
 	pidfile_write(s->pidfile, parent, s->target);
 	history_started(&s->history);
 	note(s, "started %s, pid %d", s->o->argv[0], s->target);
 	return 0;
 }
 
-/* What a target before left may still take connections for a moment, and answers nobody. */
-static bool socket_answers(const char *path, pid_t target)
+int socket_open(const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool ok;
 
 	if (fd < 0)
-		return false;
+		return -1;
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	ok = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
-	     !listener_is_stale(fd, target);
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
 	close(fd);
+	return -1;
+}
+
+/* What a target before left may still take connections for a moment, and answers nobody. */
+static bool socket_answers(const char *path, pid_t target)
+{
+	int fd = socket_open(path);
+	bool ok = fd >= 0 && !listener_is_stale(fd, target);
+
+	if (fd >= 0)
+		close(fd);
 	return ok;
 }
 
@@ -249,7 +263,12 @@ static int target_ended(struct supervisor *s, int status, struct error *err)
 	char how[96];
 
 	drain_output(s);
-	describe_end(status, how, sizeof(how));
+	if (s->hung)
+		snprintf(how, sizeof(how), "did not answer for %g s and was killed",
+			 (double)s->o->alive_ns / (double)NS_PER_SEC);
+	else
+		describe_end(status, how, sizeof(how));
+	alive_begin(&s->alive, clock_ns());
 	note(s, "target %d %s", s->target, how);
 	leftovers_remove(s->target);
 	s->target = 0;
@@ -336,11 +355,21 @@ static void tell_alive(struct supervisor *s, uint64_t now)
 	s->alive_at_ns = now + s->watchdog_ns;
 }
 
+static bool is_watched(const struct supervisor *s)
+{
+	return s->o->alive_ns && s->o->ready && s->ready && s->target && !s->leaving && !s->hung;
+}
+
 static int act_on_time(struct supervisor *s, struct error *err)
 {
 	uint64_t now = clock_ns();
 
 	tell_alive(s, now);
+	if (is_watched(s) && !alive_check(&s->alive, s->o, now)) {
+		note(s, "target %d does not answer: killed", s->target);
+		s->hung = true;
+		kill(s->target, SIGKILL);
+	}
 	if (s->leaving && s->target && s->kill_at_ns && now >= s->kill_at_ns) {
 		note(s, "target %d did not drain in time: killed", s->target);
 		kill(s->target, SIGKILL);
@@ -361,10 +390,15 @@ static int wait_ms(const struct supervisor *s)
 		until = s->kill_at_ns;
 	else
 		until = s->start_at_ns;
+	if (is_watched(s) && (!until || alive_next(&s->alive, s->o) < until))
+		until = alive_next(&s->alive, s->o);
 	if (s->watchdog_ns && (!until || s->alive_at_ns < until))
 		until = s->alive_at_ns;
 	if (!until)
 		return -1;
+	/* An hour is enough, and fits. */
+	if (until > now + MAX_SLEEP_NS)
+		until = now + MAX_SLEEP_NS;
 	return until <= now ? 0 : (int)((until - now + NS_PER_MSEC - 1) / NS_PER_MSEC);
 }
 
@@ -376,10 +410,11 @@ static int loop(struct supervisor *s, struct error *err)
 		return error_set(err, rc, "target %s cannot be started: %s", s->o->argv[0],
 				 error_errno_text(rc));
 	while (rc == 0 && !(s->leaving && !s->target)) {
-		struct pollfd fds[2] = { { .fd = s->signals, .events = POLLIN },
-					 { .fd = s->output, .events = POLLIN } };
+		struct pollfd fds[3] = { { .fd = s->signals, .events = POLLIN },
+					 { .fd = s->output, .events = POLLIN },
+					 { .fd = s->alive.fd, .events = POLLIN } };
 
-		if (poll(fds, 2, wait_ms(s)) < 0 && errno != EINTR)
+		if (poll(fds, 3, wait_ms(s)) < 0 && errno != EINTR)
 			return error_set(err, -errno, "poll: %s", error_errno_text(-errno));
 		if (fds[1].revents & POLLIN)
 			drain_output(s);
@@ -469,7 +504,12 @@ static int open_files(struct supervisor *s, struct error *err)
 
 int supervise_run(const struct supervise_options *o, struct error *err)
 {
-	struct supervisor s = { .o = o, .pidfile = -1, .signals = -1, .output = -1, .caller = -1 };
+	struct supervisor s = { .o = o,
+				.pidfile = -1,
+				.signals = -1,
+				.output = -1,
+				.caller = -1,
+				.alive = { .fd = -1 } };
 	int rc;
 
 	s.log.fd = -1;
@@ -487,6 +527,8 @@ int supervise_run(const struct supervise_options *o, struct error *err)
 	if (s.pidfile >= 0)
 		unlink(o->pidfile);
 	logfile_close(&s.log);
+	if (s.alive.fd >= 0)
+		close(s.alive.fd);
 	if (s.output >= 0)
 		close(s.output);
 	if (s.signals >= 0)

@@ -33,6 +33,7 @@
  * @history: how often it was started again, and why; NULL for nowhere
  * @log: NULL: the target keeps the supervisor's standard error
  * @ready: UNIX socket that says that the target is up; NULL: it is up when started
+ * @alive_ns: a target that does not answer there for so long is killed; 0: never
  */
 struct supervise_options {
 	char **argv;
@@ -46,6 +47,7 @@ struct supervise_options {
 	uint64_t ready_timeout_ns;
 	uint64_t backoff_min_ns, backoff_max_ns;
 	uint64_t drain_ns;
+	uint64_t alive_ns;
 	bool daemonize;
 };
 
@@ -59,6 +61,31 @@ int supervise_run(const struct supervise_options *o, struct error *err);
  */
 uint64_t supervise_backoff_next(const struct supervise_options *o, uint64_t pause_ns,
 				uint64_t lived_ns);
+
+/** socket_open() - connected, never waiting; -1 when nobody listens there */
+int socket_open(const char *path);
+
+/* alive.c */
+
+/**
+ * struct alive - the question whether the target answers
+ * @fd: it is asked and listened to there; -1 while it is not
+ * @answered: it did so once since it was started
+ * @asked_ns: since when no answer came; 0 when the last one did
+ */
+struct alive {
+	int fd;
+	bool answered;
+	uint64_t asked_ns;
+	uint64_t next_ns;
+};
+
+/** alive_begin() - of a target that was just started, or ended */
+void alive_begin(struct alive *a, uint64_t now);
+/** alive_check() - ask or listen; false when the answer is overdue */
+bool alive_check(struct alive *a, const struct supervise_options *o, uint64_t now);
+/** alive_next() - when to check again, also when nothing can be read from @fd */
+uint64_t alive_next(const struct alive *a, const struct supervise_options *o);
 
 /* pidfile.c */
 

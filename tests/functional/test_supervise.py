@@ -128,6 +128,31 @@ def test_target_that_never_answers_is_stopped(supervised):
     wait_until(lambda: not alive(child), "the target to be stopped")
 
 
+ANSWERS_ONCE = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+held, asked = [], b""
+while not asked:
+    held.append(s.accept()[0])
+    asked = held[-1].recv(4096)
+held[-1].send(b"{}")
+while True:
+    held.append(s.accept()[0])
+"""
+
+
+def test_target_that_answers_no_more_is_started_again(supervised):
+    history, sock = supervised.dir / "history", supervised.dir / "s"
+    assert supervised.run("--ready", sock, "--alive", "200ms", "--history", history,
+                          "--backoff-min", "10ms", "--", "sh", "-c",
+                          'rm -f "$1"; exec python3 -c "$0" "$1"', ANSWERS_ONCE, sock).returncode == 0
+    _, first = supervised.pids()
+    wait_until(lambda: supervised.pids()[1] not in (0, first), "the next start")
+    assert json.loads(history.read_text())["last_end"] == "did not answer for 0.2 s and was killed"
+
+
 def test_saved_configuration_is_replayed(supervised):
     config = supervised.dir / "config.json"
     words = ["--config", config, "--backoff-min", "10ms", "--",
@@ -172,6 +197,7 @@ def test_ready_when_the_socket_answers(supervised):
     ([], "no target was given"),
     (["--backoff-min", "2s", "--backoff-max", "1s", "--", "true"], "--backoff-min"),
     (["--log-size", "1", "--", "true"], "log-size"),
+    (["--alive", "1s", "--", "true"], "--ready"),
     (["--nonsense", "--", "true"], "--nonsense"),
 ])
 def test_usage_errors(supervised, words, text):

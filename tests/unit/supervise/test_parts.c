@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -96,12 +98,73 @@ static void test_pidfile_names_its_holder(void **state)
 	unlink(path);
 }
 
+static int listen_at(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+static void answer(int listener)
+{
+	char question[128];
+	int fd = accept(listener, NULL, NULL);
+
+	assert_true(fd >= 0);
+	assert_true(recv(fd, question, sizeof(question), 0) > 0);
+	assert_int_equal(send(fd, "{}", 2, MSG_NOSIGNAL), 2);
+	close(fd);
+}
+
+/* Times are the caller's: nothing waits here. */
+static void test_overdue_answer(void **state)
+{
+	char dir[] = "/tmp/cs-alive-XXXXXX", path[64];
+	struct alive a = { .fd = -1 };
+	struct supervise_options o = { .ready = path, .alive_ns = 1000 };
+	int listener;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+	listener = listen_at(path);
+	alive_begin(&a, 0);
+	assert_true(alive_check(&a, &o, 0));
+	/* It may have much to load. */
+	assert_true(alive_check(&a, &o, 50000));
+	answer(listener);
+	assert_true(alive_check(&a, &o, 50000));
+	assert_true(alive_check(&a, &o, 50999));
+	assert_false(alive_check(&a, &o, 51000));
+	assert_int_equal(alive_next(&a, &o), 51000);
+	/* An answer that is there when somebody looks again counts, however late that is. */
+	answer(listener);
+	assert_true(alive_check(&a, &o, 90000));
+	answer(listener);
+	/* Nobody listens any more. */
+	alive_begin(&a, 90000);
+	assert_true(alive_check(&a, &o, 90000));
+	answer(listener);
+	unlink(path);
+	assert_true(alive_check(&a, &o, 90250));
+	assert_true(alive_check(&a, &o, 91249));
+	assert_false(alive_check(&a, &o, 91250));
+	close(listener);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pauses_grow_to_a_bound),
 		cmocka_unit_test(test_log_is_bounded),
 		cmocka_unit_test(test_pidfile_names_its_holder),
+		cmocka_unit_test(test_overdue_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
