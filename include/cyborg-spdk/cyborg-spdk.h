@@ -30,8 +30,8 @@ CYBORG_SPDK_API const char *cyborg_spdk_version(void);
 /**
  * cyborg_spdk_open() - a handle on a state directory
  * @state_dir: NULL for the default: the environment's CYBORG_SPDK_STATE_DIR, else
- *             /var/lib/cyborg-spdk for root, else $XDG_STATE_HOME/cyborg-spdk
- *             (~/.local/state/cyborg-spdk)
+ *             /var/lib/cyborg-spdk for root and for the user to whom it belongs, else
+ *             $XDG_STATE_HOME/cyborg-spdk (~/.local/state/cyborg-spdk)
  * @out: the handle; also after a failure, then good only for cyborg_spdk_error() and
  *       cyborg_spdk_close(); NULL when memory is short
  *

@@ -16,6 +16,7 @@ import weakref
 VERBS = ("discover", "list", "install", "attach", "detach", "update", "uninstall", "status",
          "recover")
 SONAME = "libcyborg-spdk.so.0"
+SYSTEM_DIR = "/var/lib/cyborg-spdk"
 
 #: Where a verb is: its name, what is being done, the step's number and how many there are, and
 #: the nanoseconds since the verb began.
@@ -45,12 +46,19 @@ _lock = threading.Lock()
 _loaded = {}
 
 
+def _is_mine(path):
+    try:
+        return os.stat(path).st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
 def default_state_dir():
     """The library's own rule, for when the library is not asked."""
     if os.environ.get("CYBORG_SPDK_STATE_DIR"):
         return os.environ["CYBORG_SPDK_STATE_DIR"]
-    if os.geteuid() == 0:
-        return "/var/lib/cyborg-spdk"
+    if os.geteuid() == 0 or _is_mine(SYSTEM_DIR):
+        return SYSTEM_DIR
     return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"),
                         "cyborg-spdk")
 

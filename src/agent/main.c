@@ -164,8 +164,12 @@ static int start(struct agent *a, const struct options *o, struct error *err)
 {
 	int rc = driver_open(o->state_dir, &a->look.d, err);
 
-	if (rc < 0)
+	if (rc == 0)
+		rc = driver_state(a->look.d, DRIVER_STATE_READ, err);
+	/* What else is wrong with it may be mended while we look. */
+	if (!a->look.d || rc == -EPERM)
 		return rc;
+	*err = (struct error)ERROR_INIT;
 	a->look.recover = !o->observe;
 	a->look.watchdog_ns = notify_watchdog_ns();
 	a->look.board = board_create();

@@ -7,6 +7,7 @@
 #include "driver/driver.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,12 @@ int driver_default_dir(char *out, size_t size, struct error *err)
 {
 	const char *set = getenv("CYBORG_SPDK_STATE_DIR");
 	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	struct stat st;
 	int n;
 
 	if (set && *set)
 		n = snprintf(out, size, "%s", set);
-	else if (geteuid() == 0)
+	else if (geteuid() == 0 || (stat(SYSTEM_DIR, &st) == 0 && st.st_uid == geteuid()))
 		n = snprintf(out, size, "%s", SYSTEM_DIR);
 	else if (xdg && *xdg == '/')
 		n = snprintf(out, size, "%s/cyborg-spdk", xdg);
@@ -87,6 +89,19 @@ static int choose_dir(struct driver *d, const char *state_dir, struct error *err
 	return 0;
 }
 
+static int refuse_owner(const char *dir, uid_t owner, struct error *err)
+{
+	const struct passwd *user = getpwuid(owner);
+	char who[64];
+
+	snprintf(who, sizeof(who), "#%u", (unsigned int)owner);
+	return error_set(
+		err, -EPERM,
+		"state directory %s belongs to the user %u, and you are %u: act as that user "
+		"(sudo -u %s), or use one of your own",
+		dir, (unsigned int)owner, (unsigned int)geteuid(), user ? user->pw_name : who);
+}
+
 /* What is recorded there is run with the caller's rights, so nobody else may have written it. */
 static int check_dir(const char *dir, struct error *err)
 {
@@ -96,12 +111,8 @@ static int check_dir(const char *dir, struct error *err)
 		return 0;
 	if (!S_ISDIR(st.st_mode))
 		return error_set(err, -ENOTDIR, "state directory %s is no directory", dir);
-	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return error_set(
-			err, -EPERM,
-			"state directory %s belongs to the user %u, and you are %u: use one "
-			"of your own",
-			dir, (unsigned int)st.st_uid, (unsigned int)geteuid());
+	if (st.st_uid != geteuid() && (st.st_uid != 0 || access(dir, X_OK) < 0))
+		return refuse_owner(dir, st.st_uid, err);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return error_set(
 			err, -EPERM,

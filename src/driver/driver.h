@@ -241,6 +241,9 @@ bool service_is_systemd(const struct driver *d);
  */
 void service_unit(FILE *f, const struct driver *d, const struct accelerator *a,
 		  const struct environment *e, char *const argv[]);
+/** service_boot_unit() - what starts at boot one that needs more of the node; @program: ours */
+void service_boot_unit(FILE *f, const struct driver *d, const struct accelerator *a,
+		       const char *program);
 int service_start(struct driver *d, const struct accelerator *a, const struct target_paths *p,
 		  struct error *err);
 int service_stop(struct driver *d, const struct accelerator *a, const struct target_paths *p,
@@ -252,7 +255,7 @@ int service_stop(struct driver *d, const struct accelerator *a, const struct tar
 int service_start_trial(struct driver *d, const struct accelerator *a, const struct target_paths *p,
 			const char *of_node, struct error *err);
 int service_stop_trial(struct driver *d, const char *id, struct error *err);
-/** service_forget() - remove the unit file; 0 when there is none */
+/** service_forget() - remove the unit files; 0 when there are none */
 int service_forget(struct driver *d, const char *id, struct error *err);
 
 /* config.c: the saved configuration */

@@ -11,17 +11,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "driver/env.h"
 
-#define UNIT_DIR      "/etc/systemd/system"
-#define SYSTEM_DIR    "/var/lib/cyborg-spdk"
-#define START_NS      (60 * NS_PER_SEC)
-#define STOP_NS	      (60 * NS_PER_SEC)
-#define ARGUMENTS_MAX 64
+#define UNIT_DIR       "/etc/systemd/system"
+#define SYSTEM_DIR     "/var/lib/cyborg-spdk"
+#define START_NS       (60 * NS_PER_SEC)
+#define STOP_NS	       (60 * NS_PER_SEC)
+#define ALIVE	       "60s" /* a target that gives no answer for so long is started anew */
+#define ARGUMENTS_MAX  64
+#define UNIT_NAME_SIZE 128
 
 /** struct command - the command line of a supervisor */
 struct command {
@@ -84,6 +87,8 @@ static int make_command(struct command *c, const struct accelerator *a,
 	add(c, p->log);
 	add(c, "--ready");
 	add(c, p->sock);
+	add(c, "--alive");
+	add(c, ALIVE);
 	if (daemonize)
 		add(c, "--daemon");
 	add(c, "--");
@@ -124,9 +129,32 @@ static int systemctl(struct driver *d, const char *verb, const char *unit, struc
 	return run(d, argv, STOP_NS, err);
 }
 
-static void unit_name(const char *id, char *out, size_t size)
+/** enum unit - what systemd is given for an accelerator, by names that no other unit of ours has */
+enum unit {
+	UNIT_TARGET, /* keeps its supervisor */
+	UNIT_BOOT, /* at a boot, in its place: makes anew what it needs of the node, then starts it
+		    */
+};
+
+static void unit_name(enum unit unit, const char *id, char *out, size_t size)
 {
-	snprintf(out, size, "cyborg-spdk-%s.service", id);
+	snprintf(out, size, "cyborg-spdk-%s-%s.service", unit == UNIT_BOOT ? "boot" : "target", id);
+}
+
+static void unit_path(enum unit unit, const char *id, char out[static PATH_MAX])
+{
+	char name[UNIT_NAME_SIZE];
+
+	unit_name(unit, id, name, sizeof(name));
+	snprintf(out, PATH_MAX, UNIT_DIR "/%s", name);
+}
+
+static bool unit_exists(enum unit unit, const char *id)
+{
+	char path[PATH_MAX];
+
+	unit_path(unit, id, path);
+	return access(path, F_OK) == 0;
 }
 
 /* systemd.service(5): quotes and backslashes are escaped, % doubled, and in a command $ too. */
@@ -143,17 +171,57 @@ static void write_quoted(FILE *f, const char *text, bool command)
 	fputs("\" ", f);
 }
 
+static bool root_may(const struct stat *st, mode_t bits)
+{
+	mode_t rights = st->st_uid == 0	  ? st->st_mode >> 6
+			: st->st_gid == 0 ? st->st_mode >> 3
+					  : st->st_mode;
+
+	return (rights & bits) == bits;
+}
+
+/* Whether root may use the backing, and come to it, by what its owners allow. */
+static bool is_open_to_root(const char *path)
+{
+	char copy[PATH_MAX];
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !root_may(&st, S_IROTH | S_IWOTH))
+		return false;
+	snprintf(copy, sizeof(copy), "%s", path);
+	for (char *slash = strrchr(copy, '/'); slash && slash > copy; slash = strrchr(copy, '/')) {
+		*slash = '\0';
+		if (stat(copy, &st) < 0 || !root_may(&st, S_IXOTH))
+			return false;
+	}
+	return true;
+}
+
 /*
- * Root without what it does not need: the backing may be another user's file; an SPDK locks memory
- * and asks for physical addresses of hugepages. CPU time and memory are the target's business.
+ * Root without what it does not need: keys of hosts may be another user's files, the backing too;
+ * an SPDK locks memory and asks for physical addresses of hugepages.
  */
+static void write_capabilities(FILE *f, const struct accelerator *a, const struct environment *e)
+{
+	bool engine = e->memory == ENV_MEMORY_OWN;
+	bool any_backing = strcmp(a->kind, "memory") != 0 && !is_open_to_root(a->path);
+
+	fprintf(f, "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_NET_BIND_SERVICE%s%s\n",
+		!engine || any_backing ? " CAP_DAC_OVERRIDE" : "",
+		engine ? "" : " CAP_IPC_LOCK CAP_SYS_ADMIN CAP_SYS_NICE");
+	if (engine)
+		fputs("MemoryDenyWriteExecute=yes\nSystemCallFilter=@system-service io_uring_setup "
+		      "io_uring_enter io_uring_register\nSystemCallErrorNumber=EPERM\n",
+		      f);
+}
+
+/* CPU time and memory are the target's business. */
 static void write_hardening(FILE *f, const struct driver *d, const struct accelerator *a,
 			    const struct environment *e)
 {
 	char folder[PATH_MAX + STATE_ID_SIZE + 16], file[PATH_MAX + 1];
 
-	fprintf(f, "CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE%s\n",
-		e->memory == ENV_MEMORY_OWN ? "" : " CAP_IPC_LOCK CAP_SYS_ADMIN CAP_SYS_NICE");
+	write_capabilities(f, a, e);
 	snprintf(folder, sizeof(folder), "%s/targets/%s", d->dir, a->id);
 	snprintf(file, sizeof(file), "-%s", a->path);
 	fputs("NoNewPrivileges=yes\nUMask=0077\nProtectSystem=strict\nProtectHome=read-only\n"
@@ -181,33 +249,57 @@ void service_unit(FILE *f, const struct driver *d, const struct accelerator *a,
 	fprintf(f,
 		"[Unit]\nDescription=SPDK target of the accelerator %s\n"
 		"Documentation=man:cyborg-spdk(1)\n"
-		"After=network-online.target local-fs.target\nWants=network-online.target\n\n"
+		"After=network-online.target local-fs.target\nWants=network-online.target\n"
+		"StartLimitIntervalSec=0\n\n"
 		"[Service]\nType=notify\nNotifyAccess=main\nWatchdogSec=30\nExecStart=",
 		a->id);
 	for (size_t i = 0; argv[i]; i++)
 		write_quoted(f, argv[i], true);
 	/* Mixed: SIGTERM to the supervisor only, which forwards it and waits for the drain. */
 	fputs("\nKillMode=mixed\nTimeoutStartSec=60\nTimeoutStopSec=60\nRestart=on-failure\n"
-	      "RestartSec=1\nLimitMEMLOCK=infinity\nLimitNOFILE=65536\n\n",
+	      "RestartSec=2\nLimitMEMLOCK=infinity\nLimitNOFILE=65536\n\n",
 	      f);
 	write_hardening(f, d, a, e);
 	fputs("\n[Install]\nWantedBy=multi-user.target\n", f);
 }
 
-static int write_unit(const struct driver *d, const struct accelerator *a,
-		      const struct environment *e, const struct command *c, struct error *err)
+void service_boot_unit(FILE *f, const struct driver *d, const struct accelerator *a,
+		       const char *program)
 {
-	char name[96], path[PATH_MAX], tmp[PATH_MAX + 8];
+	fprintf(f,
+		"[Unit]\nDescription=Start of the accelerator %s at boot\n"
+		"Documentation=man:cyborg-spdk(1)\n"
+		"After=network-online.target local-fs.target\nWants=network-online.target\n\n"
+		"[Service]\nType=oneshot\nExecStart=",
+		a->id);
+	write_quoted(f, program, true);
+	fprintf(f, "recover %s --state-dir ", a->id);
+	write_quoted(f, d->dir, true);
+	fputs("\nNoNewPrivileges=yes\nProtectHome=read-only\nProtectClock=yes\n"
+	      "ProtectHostname=yes\nProtectKernelLogs=yes\nProtectKernelModules=yes\n"
+	      "LockPersonality=yes\nMemoryDenyWriteExecute=yes\nRestrictNamespaces=yes\n"
+	      "RestrictRealtime=yes\nRestrictSUIDSGID=yes\nSystemCallArchitectures=native\n\n"
+	      "[Install]\nWantedBy=multi-user.target\n",
+	      f);
+}
+
+/* @argv: of the supervisor; its first word is not used for UNIT_BOOT */
+static int write_unit(enum unit unit, const struct driver *d, const struct accelerator *a,
+		      const struct environment *e, char *const argv[], struct error *err)
+{
+	char path[PATH_MAX], tmp[PATH_MAX + 8];
 	FILE *f;
 	bool bad;
 
-	unit_name(a->id, name, sizeof(name));
-	snprintf(path, sizeof(path), UNIT_DIR "/%s", name);
+	unit_path(unit, a->id, path);
 	snprintf(tmp, sizeof(tmp), "%s.new", path);
 	f = fopen(tmp, "we");
 	if (!f)
 		return error_set(err, -errno, "unit file %s: %s", tmp, error_errno_text(-errno));
-	service_unit(f, d, a, e, c->argv);
+	if (unit == UNIT_BOOT)
+		service_boot_unit(f, d, a, argv[0]);
+	else
+		service_unit(f, d, a, e, argv);
 	bad = ferror(f) || fflush(f) != 0 || fsync(fileno(f)) < 0;
 	if (fclose(f) != 0 || bad || rename(tmp, path) < 0) {
 		unlink(tmp);
@@ -231,23 +323,64 @@ static int wait_answer(struct driver *d, const struct target_paths *p, struct er
 	return rc;
 }
 
+static int drop_unit(struct driver *d, enum unit unit, const char *id, struct error *err)
+{
+	char name[UNIT_NAME_SIZE], path[PATH_MAX];
+
+	if (!unit_exists(unit, id))
+		return 0;
+	unit_name(unit, id, name, sizeof(name));
+	unit_path(unit, id, path);
+	/* One that failed would be listed as that for ever; for one that did not this does nothing.
+	 */
+	systemctl(d, "reset-failed", name, NULL);
+	if (systemctl(d, "disable", name, err) < 0)
+		return err ? err->code : -EIO;
+	if (unlink(path) < 0)
+		return error_set(err, -errno, "unit file %s: %s", path, error_errno_text(-errno));
+	return systemctl(d, "daemon-reload", NULL, err);
+}
+
 /*
  * Pages and bindings are gone after a boot, and whether the functions are free must be looked at
- * first: what needs them is started by the agent or the next verb, not at boot.
+ * first: what needs them is started by a recover at boot, which does that.
  */
+static bool is_made_at_boot(const struct environment *e)
+{
+	return e->memory == ENV_MEMORY_HUGE || e->device_count > 0;
+}
+
+static int make_boot_unit(struct driver *d, const struct accelerator *a,
+			  const struct environment *e, struct error *err)
+{
+	char program[PATH_MAX], *argv[] = { program, NULL };
+	int rc;
+
+	if (!is_made_at_boot(e))
+		return drop_unit(d, UNIT_BOOT, a->id, err);
+	rc = helper_find("cyborg-spdk", program, err);
+	return rc < 0 ? rc : write_unit(UNIT_BOOT, d, a, e, argv, err);
+}
+
 static int start_unit(struct driver *d, const struct accelerator *a, const struct environment *e,
 		      const struct command *c, const struct target_paths *p, struct error *err)
 {
-	char name[96];
-	int rc = write_unit(d, a, e, c, err);
+	char target[UNIT_NAME_SIZE], boot[UNIT_NAME_SIZE];
+	bool at_once = !is_made_at_boot(e);
+	int rc = write_unit(UNIT_TARGET, d, a, e, c->argv, err);
 
-	unit_name(a->id, name, sizeof(name));
+	unit_name(UNIT_TARGET, a->id, target, sizeof(target));
+	unit_name(UNIT_BOOT, a->id, boot, sizeof(boot));
+	if (rc == 0)
+		rc = make_boot_unit(d, a, e, err);
 	if (rc == 0)
 		rc = systemctl(d, "daemon-reload", NULL, err);
 	if (rc == 0)
-		rc = systemctl(d, env_is_empty(e) ? "enable" : "disable", name, err);
+		rc = systemctl(d, at_once ? "enable" : "disable", target, err);
+	if (rc == 0 && !at_once)
+		rc = systemctl(d, "enable", boot, err);
 	if (rc == 0)
-		rc = systemctl(d, "start", name, err);
+		rc = systemctl(d, "start", target, err);
 	return rc == 0 ? wait_answer(d, p, err) : rc;
 }
 
@@ -315,37 +448,31 @@ int service_stop_trial(struct driver *d, const char *id, struct error *err)
 	return supervisor ? stop_supervisor(d, id, supervisor, err) : 0;
 }
 
+/* The unit is stopped also while it has no supervisor: systemd would start another in a moment. */
 int service_stop(struct driver *d, const struct accelerator *a, const struct target_paths *p,
 		 struct error *err)
 {
+	char name[UNIT_NAME_SIZE];
 	pid_t supervisor, target;
-	char name[96];
 	int rc;
 
 	(void)p;
+	if (service_is_systemd(d) && unit_exists(UNIT_TARGET, a->id)) {
+		unit_name(UNIT_TARGET, a->id, name, sizeof(name));
+		rc = systemctl(d, "stop", name, err);
+		if (rc < 0)
+			return rc;
+	}
 	target_pids(d, a->id, &supervisor, &target);
-	if (!supervisor)
-		return 0;
-	if (!service_is_systemd(d))
-		return stop_supervisor(d, a->id, supervisor, err);
-	unit_name(a->id, name, sizeof(name));
-	rc = systemctl(d, "stop", name, err);
-	return rc < 0 ? rc : wait_gone(d, a->id, err);
+	return supervisor ? stop_supervisor(d, a->id, supervisor, err) : 0;
 }
 
 int service_forget(struct driver *d, const char *id, struct error *err)
 {
-	char name[96], path[PATH_MAX];
+	int rc;
 
 	if (!service_is_systemd(d))
 		return 0;
-	unit_name(id, name, sizeof(name));
-	snprintf(path, sizeof(path), UNIT_DIR "/%s", name);
-	if (access(path, F_OK) < 0)
-		return 0;
-	if (systemctl(d, "disable", name, err) < 0)
-		return err ? err->code : -EIO;
-	if (unlink(path) < 0)
-		return error_set(err, -errno, "unit file %s: %s", path, error_errno_text(-errno));
-	return systemctl(d, "daemon-reload", NULL, err);
+	rc = drop_unit(d, UNIT_BOOT, id, err);
+	return rc == 0 ? drop_unit(d, UNIT_TARGET, id, err) : rc;
 }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,20 @@ static char *write_unit(struct box *b)
 	return text;
 }
 
+static char *write_boot_unit(struct box *b)
+{
+	FILE *f = fopen(b->unit, "w+");
+	char *text = calloc(1, 8192);
+
+	assert_non_null(f);
+	assert_non_null(text);
+	service_boot_unit(f, &b->d, &b->a, "/bin/true");
+	rewind(f);
+	assert_true(fread(text, 1, 8191, f) > 0);
+	fclose(f);
+	return text;
+}
+
 static void expect(struct box *b, const char *line, bool there)
 {
 	char *text = write_unit(b);
@@ -81,12 +96,12 @@ static void expect(struct box *b, const char *line, bool there)
 }
 
 /* It says nothing of a unit that is right. */
-static void verify(struct box *b)
+static void verify(struct box *b, char *(*write)(struct box *))
 {
 	char command[160], said[1024] = "";
 	FILE *p;
 
-	free(write_unit(b));
+	free(write(b));
 	snprintf(command, sizeof(command), "systemd-analyze verify --man=no %s 2>&1", b->unit);
 	p = popen(command, "r");
 	assert_non_null(p);
@@ -105,12 +120,13 @@ static void test_systemd_reads_it(void **state)
 		print_message("systemd-analyze is not installed: tools/install-deps.sh check\n");
 		skip();
 	}
-	verify(b);
+	verify(b, write_unit);
+	verify(b, write_boot_unit);
 	snprintf(b->a.kind, sizeof(b->a.kind), "device");
 	snprintf(b->a.path, sizeof(b->a.path), "/dev/null");
 	b->e.memory = ENV_MEMORY_HUGE;
 	b->e.device_count = 1;
-	verify(b);
+	verify(b, write_unit);
 }
 
 static void test_command_is_quoted(void **state)
@@ -137,9 +153,44 @@ static void test_only_an_spdk_gets_more_capabilities(void **state)
 {
 	struct box *b = *state;
 
-	expect(b, "CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE\n", true);
+	snprintf(b->a.kind, sizeof(b->a.kind), "memory");
+	expect(b, "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_NET_BIND_SERVICE\n", true);
+	expect(b, "SystemCallFilter=@system-service io_uring_setup", true);
 	b->e.memory = ENV_MEMORY_PLAIN;
-	expect(b, "CAP_IPC_LOCK", true);
+	expect(b, "CAP_DAC_OVERRIDE CAP_IPC_LOCK", true);
+	expect(b, "SystemCallFilter", false);
+}
+
+/* The folder is whoever runs the test's own; where that is not root its rights are the others'. */
+static void test_only_a_backing_that_root_may_not_use_overrides_rights(void **state)
+{
+	struct box *b = *state;
+	FILE *f;
+
+	expect(b, "CAP_DAC_OVERRIDE", true);
+	snprintf(b->a.path, sizeof(b->a.path), "%s/a.img", b->dir);
+	f = fopen(b->a.path, "w");
+	assert_non_null(f);
+	fclose(f);
+	assert_int_equal(chmod(b->dir, 0711), 0);
+	assert_int_equal(chmod(b->a.path, 0666), 0);
+	expect(b, "CAP_DAC_OVERRIDE", false);
+	assert_int_equal(chmod(b->a.path, 0440), 0);
+	expect(b, "CAP_DAC_OVERRIDE", true);
+	assert_int_equal(chmod(b->a.path, 0666), 0);
+	assert_int_equal(chmod(b->dir, 0600), 0);
+	expect(b, "CAP_DAC_OVERRIDE", true);
+	assert_int_equal(chmod(b->dir, 0700), 0);
+	assert_int_equal(unlink(b->a.path), 0);
+}
+
+static void test_boot_unit_recovers_that_accelerator(void **state)
+{
+	char *text = write_boot_unit(*state);
+
+	assert_non_null(strstr(text, "ExecStart=\"/bin/true\" recover a --state-dir "
+				     "\"/var/lib/cyborg-spdk\""));
+	free(text);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -151,6 +202,8 @@ int main(void)
 		TEST(test_command_is_quoted),
 		TEST(test_what_may_be_written),
 		TEST(test_only_an_spdk_gets_more_capabilities),
+		TEST(test_only_a_backing_that_root_may_not_use_overrides_rights),
+		TEST(test_boot_unit_recovers_that_accelerator),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
