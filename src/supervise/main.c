@@ -33,6 +33,8 @@ static int check(const struct supervise_options *o, int words, struct error *err
 			"no target was given: put `-- TARGET ARGUMENTS` behind the options");
 	if (!o->pidfile)
 		return error_set(err, -EINVAL, "--pidfile FILE is required");
+	if (o->umask && (o->umask[strspn(o->umask, "01234567")] || strlen(o->umask) - 1 > 3))
+		return error_set(err, -EINVAL, "--umask %.20s: give 1 to 4 octal digits", o->umask);
 	if (o->alive_ns && !o->ready)
 		return error_set(err, -EINVAL, "--alive needs --ready SOCKET: where to ask");
 	if (o->backoff_min_ns > o->backoff_max_ns)
@@ -61,6 +63,9 @@ int main(int argc, char **argv)
 		{ "history", 0, OPTION_STRING, "FILE",
 		  "kept for others: how often the target was started again, and why", &o.history, 0,
 		  0, NULL, NULL },
+		{ "umask", 0, OPTION_STRING, "MODE",
+		  "of the target: rights that files which it makes do not give", &o.umask, 0, 0,
+		  NULL, NULL },
 		{ "log", 'l', OPTION_STRING, "FILE", "where the target's output goes", &o.log, 0, 0,
 		  NULL, NULL },
 		{ "log-size", 0, OPTION_SIZE, "SIZE", "largest log file (default 4M)", &o.log_size,

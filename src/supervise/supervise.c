@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -133,7 +134,8 @@ static char **target_argv(const struct supervise_options *o)
 }
 
 /* In the child: nothing but the signal mask, the death signal, the output, and exec. */
-static void __attribute__((noreturn)) become_target(char **argv, int output, pid_t parent)
+static void __attribute__((noreturn))
+become_target(const struct supervise_options *o, char **argv, int output, pid_t parent)
 {
 	sigset_t none;
 
@@ -146,6 +148,8 @@ static void __attribute__((noreturn)) become_target(char **argv, int output, pid
 		dup2(output, STDOUT_FILENO);
 		dup2(output, STDERR_FILENO);
 	}
+	if (o->umask)
+		umask((mode_t)strtoul(o->umask, NULL, 8));
 	/* Of the two only the supervisor talks to systemd. */
 	unsetenv("NOTIFY_SOCKET");
 	execvp(argv[0], argv);
@@ -183,7 +187,7 @@ static int start_target(struct supervisor *s)
 	if (rc == 0) {
 		s->target = fork();
 		if (s->target == 0)
-			become_target(argv, write_end, parent);
+			become_target(s->o, argv, write_end, parent);
 		rc = s->target < 0 ? -errno : 0;
 	}
 	if (write_end >= 0)

@@ -31,6 +31,7 @@
  * @config: replayed at each start when the file exists; NULL for none
  * @pidfile: locked while the supervisor lives; holds its pid and the target's, a line each
  * @history: how often it was started again, and why; NULL for nowhere
+ * @umask: of the target; NULL: the supervisor's own
  * @log: NULL: the target keeps the supervisor's standard error
  * @ready: UNIX socket that says that the target is up; NULL: it is up when started
  * @alive_ns: a target that does not answer there for so long is killed; 0: never
@@ -40,6 +41,7 @@ struct supervise_options {
 	const char *config;
 	const char *pidfile;
 	const char *history;
+	const char *umask;
 	const char *log;
 	uint64_t log_size;
 	uint64_t log_keep;
