@@ -157,10 +157,14 @@ struct kit {
 	int64_t mtime;
 };
 
-/** struct kit_options - options of a real SPDK that not each release has */
+/**
+ * struct kit_options - options of a real SPDK that not each release or build has
+ * @socket_folder: -S, where it makes vhost-user sockets
+ */
 struct kit_options {
 	bool no_huge, huge_unlink, no_pci, pci_allowed, pci_whitelist, disable_cpumask_locks,
 		limit_coredump;
+	bool socket_folder;
 };
 
 struct kits_search;
@@ -433,9 +437,11 @@ int export_hosts(struct client *c, const struct attachment *a, struct error *err
 
 int vhost_ensure(struct client *c, const struct view *v, const struct attachment *a,
 		 struct error *err);
+/** vhost_remove() - -EBUSY while a machine has it open */
 int vhost_remove(struct client *c, const struct view *v, const struct attachment *a,
 		 struct error *err);
 #define VHOST_NAME_SIZE 48
+#define VHOST_PREFIX	"cs-"
 
 /** vhost_name() - of the controller */
 void vhost_name(const struct attachment *a, char out[static VHOST_NAME_SIZE]);
@@ -443,6 +449,18 @@ void vhost_name(const struct attachment *a, char out[static VHOST_NAME_SIZE]);
 int vhost_sessions(const struct view *v, const struct attachment *a);
 /** vhost_socket() - where the target listens; fills @a->socket */
 int vhost_socket(struct driver *d, struct client *c, struct attachment *a, struct error *err);
+/** vhost_socket_again() - vhost_socket(), and record it where it is another one now */
+int vhost_socket_again(struct driver *d, struct client *c, struct attachment *a, struct error *err);
+/** vhost_drift() - of its controller, as export_drift() */
+void vhost_drift(const struct view *v, const struct attachment *a, json_t *list);
+/**
+ * vhost_cut_off() - take a disk from a machine that has it open: restart the target without it
+ *
+ * It is in the saved configuration no more. Return: 0; -EBUSY when others are attached, whom that
+ * would disturb; what a start of the target says.
+ */
+int vhost_cut_off(struct driver *d, const struct accelerator *acc, const struct attachment *a,
+		  struct error *err);
 
 /* drift.c */
 
@@ -472,8 +490,12 @@ struct vhost_seen {
 	bool read_only;
 };
 
-/** vhost_user_ask() - negotiate with the back-end at @path and read its configuration */
-int vhost_user_ask(const char *path, struct vhost_seen *out, struct error *err);
+/**
+ * vhost_user_ask() - negotiate with the back-end at @path and read its configuration
+ * @patience_ns: within which all of it must have happened, whatever the back-end does
+ */
+int vhost_user_ask(const char *path, uint64_t patience_ns, struct vhost_seen *out,
+		   struct error *err);
 
 /* preflight.c */
 

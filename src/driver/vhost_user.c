@@ -3,20 +3,20 @@
  * The front-end's side of vhost-user, as far as a proof of a block device needs it: features are
  * negotiated and the configuration is read, as a hypervisor does before it hands over memory.
  *
- * Threading: blocks for at most TIMEOUT_S a message.
+ * Threading: blocks, for no longer than its caller says.
  */
 #include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "driver/driver.h"
-
-#define TIMEOUT_S 5
 
 /* QEMU, docs/interop/vhost-user: front-end message types, header flags, feature bits. */
 enum {
@@ -48,91 +48,149 @@ struct message {
 #define HEADER_SIZE 12
 _Static_assert(offsetof(struct message, payload) == HEADER_SIZE, "vhost-user header");
 
-static int bad(const char *path, struct error *err, const char *what)
+/** struct front - the connection, and until when all of it must have happened */
+struct front {
+	int fd;
+	uint64_t until_ns;
+};
+
+static int bad(const char *path, int rc, struct error *err, const char *what)
 {
+	if (rc == -ETIMEDOUT)
+		return error_set(err, -EPROTO, "vhost-user socket %s gave no whole answer in time",
+				 path);
 	return error_set(err, -EPROTO, "vhost-user socket %s: %s", path, what);
 }
 
-static int open_socket(const char *path, struct error *err)
+static int wait_for(const struct front *f, short events)
 {
-	struct timeval patience = { .tv_sec = TIMEOUT_S };
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct pollfd p = { .fd = f->fd, .events = events };
+	uint64_t now = clock_ns();
+	int n;
 
-	if (fd < 0 || strlen(path) >= sizeof(addr.sun_path)) {
-		if (fd >= 0)
-			close(fd);
-		return error_set(err, -ENAMETOOLONG, "vhost-user socket %.100s cannot be opened",
-				 path);
-	}
-	memcpy(addr.sun_path, path, strlen(path));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		int rc = error_set(err, -EPROTO, "vhost-user socket %s: %s", path,
-				   error_errno_text(-errno));
-
-		close(fd);
-		return rc;
-	}
-	return fd;
+	if (now >= f->until_ns)
+		return -ETIMEDOUT;
+	n = poll(&p, 1, (int)((f->until_ns - now) / NS_PER_MSEC) + 1);
+	return n >= 0 || errno == EINTR ? 0 : -errno;
 }
 
-static int send_message(int fd, uint32_t request, const void *payload, uint32_t size)
+/* A queue of connections that is full cannot be waited for otherwise. */
+static int connect_patiently(const struct front *f, const struct sockaddr_un *addr)
+{
+	const struct timespec pause = { .tv_nsec = 10 * NS_PER_MSEC };
+
+	while (connect(f->fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (clock_ns() >= f->until_ns)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int open_socket(const char *path, uint64_t patience_ns, struct front *f, struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int rc;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(err, -ENAMETOOLONG,
+				 "vhost-user socket %.120s has a path of more than %zu bytes", path,
+				 sizeof(addr.sun_path) - 1);
+	memcpy(addr.sun_path, path, strlen(path));
+	f->until_ns = clock_ns() + patience_ns;
+	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (f->fd < 0)
+		return error_set(err, -errno, "vhost-user socket %s: %s", path,
+				 error_errno_text(-errno));
+	rc = connect_patiently(f, &addr);
+	if (rc < 0) {
+		close(f->fd);
+		return bad(path, rc, err, error_errno_text(rc));
+	}
+	return 0;
+}
+
+static int send_message(const struct front *f, uint32_t request, const void *payload, uint32_t size)
 {
 	struct message m = { .request = htole32(request),
 			     .flags = htole32(FLAG_VERSION),
 			     .size = htole32(size) };
+	size_t at = 0, len = HEADER_SIZE + size;
+	int rc = 0;
 
 	memcpy(m.payload, payload, size);
-	return send(fd, &m, HEADER_SIZE + size, MSG_NOSIGNAL) == (ssize_t)(HEADER_SIZE + size)
-		       ? 0
-		       : -EPROTO;
+	while (rc == 0 && at < len) {
+		ssize_t n = send(f->fd, (const uint8_t *)&m + at, len - at, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			at += (size_t)n;
+		else
+			rc = errno == EAGAIN || errno == EINTR ? wait_for(f, POLLOUT) : -EPROTO;
+	}
+	return rc;
 }
 
-static int receive_all(int fd, void *out, size_t size)
+/* Descriptors that come along are the kernel's to close: there is no room given for them. */
+static int receive_all(const struct front *f, void *out, size_t size)
 {
-	ssize_t n = size ? recv(fd, out, size, MSG_WAITALL) : 0;
+	size_t at = 0;
+	int rc = 0;
 
-	return n == (ssize_t)size ? 0 : -EPROTO;
+	while (rc == 0 && at < size) {
+		ssize_t n = recv(f->fd, (uint8_t *)out + at, size - at, 0);
+
+		if (n > 0)
+			at += (size_t)n;
+		else if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			rc = wait_for(f, POLLIN);
+		else
+			rc = -EPROTO;
+	}
+	return rc;
 }
 
-/* Return: bytes of payload, or -EPROTO for what is no answer to @request. */
-static int receive_message(int fd, uint32_t request, struct message *m)
+/* Return: bytes of payload; -EPROTO for what is no answer to @request; -ETIMEDOUT. */
+static int receive_message(const struct front *f, uint32_t request, struct message *m)
 {
 	uint32_t size, flags;
+	int rc = receive_all(f, m, HEADER_SIZE);
 
-	if (receive_all(fd, m, HEADER_SIZE) < 0)
-		return -EPROTO;
+	if (rc < 0)
+		return rc;
 	size = le32toh(m->size);
 	flags = le32toh(m->flags);
 	if (le32toh(m->request) != request || (flags & FLAG_VERSION_MASK) != FLAG_VERSION ||
 	    !(flags & FLAG_REPLY) || size > sizeof(m->payload))
 		return -EPROTO;
-	return receive_all(fd, m->payload, size) < 0 ? -EPROTO : (int)size;
+	rc = receive_all(f, m->payload, size);
+	return rc < 0 ? rc : (int)size;
 }
 
-static int get_u64(int fd, uint32_t request, uint64_t *out)
+static int get_u64(const struct front *f, uint32_t request, uint64_t *out)
 {
 	struct message m;
 	uint64_t value;
+	int rc = send_message(f, request, "", 0);
 
-	if (send_message(fd, request, "", 0) < 0 ||
-	    receive_message(fd, request, &m) != (int)sizeof(value))
-		return -EPROTO;
+	if (rc == 0)
+		rc = receive_message(f, request, &m);
+	if (rc != (int)sizeof(value))
+		return rc < 0 ? rc : -EPROTO;
 	memcpy(&value, m.payload, sizeof(value));
 	*out = le64toh(value);
 	return 0;
 }
 
-static int set_u64(int fd, uint32_t request, uint64_t value)
+static int set_u64(const struct front *f, uint32_t request, uint64_t value)
 {
 	value = htole64(value);
-	return send_message(fd, request, &value, sizeof(value));
+	return send_message(f, request, &value, sizeof(value));
 }
 
 /* A back-end that cannot give as much answers with no payload: it is asked for more then. */
-static int get_capacity(int fd, uint64_t *sectors)
+static int get_capacity(const struct front *f, uint64_t *sectors)
 {
 	static const uint32_t sizes[] = { CONFIG_LEAST, CONFIG_MAX };
 	uint8_t ask[12 + CONFIG_MAX];
@@ -144,46 +202,61 @@ static int get_capacity(int fd, uint64_t *sectors)
 
 		memset(ask, 0, sizeof(ask));
 		memcpy(ask, head, sizeof(head));
-		if (send_message(fd, GET_CONFIG, ask, 12 + sizes[i]) < 0)
-			return -EPROTO;
-		n = receive_message(fd, GET_CONFIG, &m);
+		n = send_message(f, GET_CONFIG, ask, 12 + sizes[i]);
+		if (n == 0)
+			n = receive_message(f, GET_CONFIG, &m);
 	}
 	if (n < 12 + (int)sizeof(*sectors))
-		return -EPROTO;
+		return n < 0 ? n : -EPROTO;
 	memcpy(sectors, m.payload + 12, sizeof(*sectors));
 	*sectors = le64toh(*sectors);
 	return 0;
 }
 
-static int negotiate(int fd, const char *path, struct vhost_seen *out, struct error *err)
+static int settle(const struct front *f, uint64_t features, uint64_t *sectors)
+{
+	int rc = set_u64(f, SET_PROTOCOL_FEATURES, PROTOCOL_F_CONFIG);
+
+	if (rc == 0)
+		rc = send_message(f, SET_OWNER, "", 0);
+	if (rc == 0)
+		rc = set_u64(f, SET_FEATURES, features & (F_PROTOCOL | F_VERSION_1 | F_BLK_RO));
+	return rc < 0 ? rc : get_capacity(f, sectors);
+}
+
+static int negotiate(const struct front *f, const char *path, struct vhost_seen *out,
+		     struct error *err)
 {
 	uint64_t features, protocol, sectors;
+	int rc = get_u64(f, GET_FEATURES, &features);
 
-	if (get_u64(fd, GET_FEATURES, &features) < 0)
-		return bad(path, err, "does not tell its features");
-	if (!(features & F_PROTOCOL) || get_u64(fd, GET_PROTOCOL_FEATURES, &protocol) < 0)
-		return bad(path, err, "knows no protocol features");
+	if (rc < 0)
+		return bad(path, rc, err, "does not tell its features");
+	rc = features & F_PROTOCOL ? get_u64(f, GET_PROTOCOL_FEATURES, &protocol) : -EPROTO;
+	if (rc < 0)
+		return bad(path, rc, err, "knows no protocol features");
 	if (!(protocol & PROTOCOL_F_CONFIG))
-		return bad(path, err, "does not show its configuration, so it is no block device");
-	if (set_u64(fd, SET_PROTOCOL_FEATURES, PROTOCOL_F_CONFIG) < 0 ||
-	    send_message(fd, SET_OWNER, "", 0) < 0 ||
-	    set_u64(fd, SET_FEATURES, features & (F_PROTOCOL | F_VERSION_1 | F_BLK_RO)) < 0 ||
-	    get_capacity(fd, &sectors) < 0)
-		return bad(path, err, "broke off the negotiation");
+		return bad(path, -EPROTO, err,
+			   "does not show its configuration, so it is no block device");
+	rc = settle(f, features, &sectors);
+	if (rc < 0)
+		return bad(path, rc, err, "broke off the negotiation");
 	if (sectors > UINT64_MAX / CAPACITY_UNIT)
-		return bad(path, err, "tells a capacity that no device has");
+		return bad(path, -EPROTO, err, "tells a capacity that no device has");
 	out->bytes = sectors * CAPACITY_UNIT;
 	out->read_only = (features & F_BLK_RO) != 0;
 	return 0;
 }
 
-int vhost_user_ask(const char *path, struct vhost_seen *out, struct error *err)
+int vhost_user_ask(const char *path, uint64_t patience_ns, struct vhost_seen *out,
+		   struct error *err)
 {
-	int fd = open_socket(path, err), rc;
+	struct front f;
+	int rc = open_socket(path, patience_ns, &f, err);
 
-	if (fd < 0)
-		return fd;
-	rc = negotiate(fd, path, out, err);
-	close(fd);
+	if (rc < 0)
+		return rc;
+	rc = negotiate(&f, path, out, err);
+	close(f.fd);
 	return rc;
 }

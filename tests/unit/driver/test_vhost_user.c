@@ -21,14 +21,17 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "driver/driver.h"
 
 #define F_PROTOCOL (UINT64_C(1) << 30)
 #define F_RO	   (UINT64_C(1) << 5)
 #define F_CONFIG   (UINT64_C(1) << 9)
 #define REPLY	   5u /* version 1, reply */
+#define PATIENCE   (20 * NS_PER_SEC)
 
 /**
  * struct peer - a back-end
@@ -150,7 +153,7 @@ static int ask(struct peer *p, struct vhost_seen *seen, struct error *err)
 	int rc;
 
 	assert_int_equal(pthread_create(&p->thread, NULL, run, p), 0);
-	rc = vhost_user_ask(p->path, seen, err);
+	rc = vhost_user_ask(p->path, PATIENCE, seen, err);
 	pthread_join(p->thread, NULL);
 	return rc;
 }
@@ -214,11 +217,11 @@ static void test_nobody_there(void **state)
 	char longer[200];
 
 	(void)state;
-	assert_int_equal(vhost_user_ask("/nonexistent/sock", &seen, &err), -EPROTO);
+	assert_int_equal(vhost_user_ask("/nonexistent/sock", PATIENCE, &seen, &err), -EPROTO);
 	assert_non_null(strstr(err.text, "/nonexistent/sock"));
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
-	assert_int_equal(vhost_user_ask(longer, &seen, &err), -ENAMETOOLONG);
+	assert_int_equal(vhost_user_ask(longer, PATIENCE, &seen, &err), -ENAMETOOLONG);
 }
 
 static void wrong_type(uint32_t head[3])
@@ -283,6 +286,127 @@ static void test_security_capacity_that_overflows(void **state)
 	assert_non_null(strstr(err.text, "capacity"));
 }
 
+/* --- a back-end that keeps its caller waiting ---------------------------------------------------
+ */
+
+#define IMPATIENCE (50 * NS_PER_MSEC)
+
+static void *say_nothing(void *arg)
+{
+	struct peer *p = arg;
+	int fd = accept(p->fd, NULL, NULL);
+	uint8_t byte;
+
+	while (recv(fd, &byte, 1, 0) > 0)
+		continue;
+	close(fd);
+	return NULL;
+}
+
+/* A header that never ends well: a byte each time that the caller might have lost its patience. */
+static void *dribble(void *arg)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	const uint8_t header[12] = { 1, 0, 0, 0, REPLY, 0, 0, 0, 8, 0, 0, 0 };
+	struct peer *p = arg;
+	int fd = accept(p->fd, NULL, NULL);
+
+	for (size_t i = 0; send(fd, &header[i % 11], 1, MSG_NOSIGNAL) == 1; i++)
+		nanosleep(&pause, NULL);
+	close(fd);
+	return NULL;
+}
+
+static void expect_impatience(struct peer *p, void *(*peer)(void *))
+{
+	struct error err = ERROR_INIT;
+	struct vhost_seen seen;
+
+	assert_int_equal(pthread_create(&p->thread, NULL, peer, p), 0);
+	assert_int_equal(vhost_user_ask(p->path, IMPATIENCE, &seen, &err), -EPROTO);
+	assert_non_null(strstr(err.text, p->path));
+	assert_non_null(strstr(err.text, "no whole answer"));
+	pthread_join(p->thread, NULL);
+}
+
+static void test_security_silence_ends(void **state)
+{
+	expect_impatience(*state, say_nothing);
+}
+
+static void test_security_slow_answer_ends(void **state)
+{
+	expect_impatience(*state, dribble);
+}
+
+/* Its queue of connections is full, and it takes none out of it. */
+static void test_security_nobody_accepts(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct error err = ERROR_INIT;
+	struct peer *p = *state;
+	struct vhost_seen seen;
+	int fds[8], n = 0;
+
+	memcpy(addr.sun_path, p->path, strlen(p->path));
+	for (; n < 8; n++) {
+		fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (connect(fds[n], (struct sockaddr *)&addr, sizeof(addr)) < 0)
+			break;
+	}
+	assert_in_range(n, 1, 7);
+	assert_int_equal(vhost_user_ask(p->path, IMPATIENCE, &seen, &err), -EPROTO);
+	assert_non_null(strstr(err.text, "no whole answer"));
+	for (; n >= 0; n--)
+		close(fds[n]);
+}
+
+static void *pass_descriptors(void *arg)
+{
+	struct peer *p = arg;
+	int fd = accept(p->fd, NULL, NULL), passed[16];
+	uint32_t head[3] = { htole32(1), htole32(REPLY), htole32(8) };
+	uint64_t features = htole64(p->features);
+	uint8_t control[CMSG_SPACE(sizeof(passed))] = { 0 };
+	struct iovec iov[] = { { head, sizeof(head) }, { &features, sizeof(features) } };
+	struct msghdr m = { .msg_iov = iov,
+			    .msg_iovlen = 2,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	for (size_t i = 0; i < 16; i++)
+		passed[i] = p->fd;
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(passed));
+	memcpy(CMSG_DATA(c), passed, sizeof(passed));
+	recv(fd, head, sizeof(head), MSG_WAITALL);
+	head[1] = htole32(REPLY);
+	head[2] = htole32(8);
+	sendmsg(fd, &m, MSG_NOSIGNAL);
+	serve(p, fd);
+	close(fd);
+	return NULL;
+}
+
+static void test_security_descriptors_are_closed(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct peer *p = *state;
+	struct vhost_seen seen;
+	int before = dup(p->fd), after;
+
+	close(before);
+	assert_int_equal(pthread_create(&p->thread, NULL, pass_descriptors, p), 0);
+	assert_int_equal(vhost_user_ask(p->path, PATIENCE, &seen, &err), 0);
+	pthread_join(p->thread, NULL);
+	after = dup(p->fd);
+	close(after);
+	assert_int_equal(after, before);
+	assert_int_equal(seen.bytes, 8192 * 512);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -294,6 +418,10 @@ int main(void)
 		T(test_nobody_there),
 		T(test_security_spoilt_answers),
 		T(test_security_capacity_that_overflows),
+		T(test_security_silence_ends),
+		T(test_security_slow_answer_ends),
+		T(test_security_nobody_accepts),
+		T(test_security_descriptors_are_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
