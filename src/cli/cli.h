@@ -38,7 +38,8 @@ enum cli_exit cli_exit_of(int rc);
 struct cli_args {
 	const char *state_dir, *id, *type, *backing, *target, *force_serial, *instance, *host,
 		*accelerator, *listen, *scenario, *store, *clear_method, *ceph_config, *ceph_user,
-		*volume, *clone, *rbd, *transport, *dhchap_key, *dhchap_ctrlr_key, *psk;
+		*volume, *clone, *rbd, *transport, *dhchap_key, *dhchap_ctrlr_key, *psk,
+		*socket_dir, *socket_group;
 	uint64_t size, memory, hugepages, wait_ns, cluster_size, qos[CLI_LIMITS];
 	bool json, help, version, dry_run, force, lose_volatile, keep_backing, thick, read_only,
 		keep, delete, wipe, no_huge;

@@ -113,6 +113,14 @@ static size_t all_rows(struct cli_args *a, struct option_row rows[static ALL_ROW
 		  { "bind", 0, OPTION_STRINGS, "PCI-ADDRESS",
 		    "give this NVMe function to vfio-pci until uninstall; may be repeated",
 		    &a->bind, 0, 0, NULL, NULL } },
+		{ 'Z',
+		  { "socket-dir", 0, OPTION_STRING, "DIR",
+		    "the target has a folder for vhost-user sockets below this one", &a->socket_dir,
+		    0, 0, NULL, NULL } },
+		{ 'O',
+		  { "socket-group", 0, OPTION_STRING, "GROUP",
+		    "whose members may open them (default folder: /run/cyborg-spdk)",
+		    &a->socket_group, 0, 0, NULL, NULL } },
 		{ 'a',
 		  { "target-argument", 0, OPTION_STRINGS, "ARG",
 		    "further argument of the target; may be repeated", &a->arguments, 0, 0, NULL,
@@ -325,6 +333,8 @@ json_t *cli_request(const struct cli_verb *verb, const struct cli_args *a)
 	set_flag(o, "dry_run", a->dry_run);
 	set_number(o, "hugepages", a->hugepages, 0);
 	set_flag(o, "no_huge", a->no_huge);
+	set_text(o, "socket_dir", a->socket_dir);
+	set_text(o, "socket_group", a->socket_group);
 	set_texts(o, "bind", &a->bind);
 	set_texts(o, "arguments", &a->arguments);
 	set_texts(o, "paths", &a->paths);

@@ -98,7 +98,7 @@ const struct cli_verb cli_verbs[] = {
 	  "by "
 	  "its\n"
 	  "PCI address, for an SPDK that drives it itself on vfio-pci. TYPE is nvmf.",
-	  "bzmRoueEUtFagGBy", take_id_type, cyborg_spdk_install, print_install },
+	  "bzmRoueEUtFagGBZOy", take_id_type, cyborg_spdk_install, print_install },
 	{ "attach", "attach-instance", "[INSTANCE]",
 	  "export a backing, volume or image to an instance and prove the data path",
 	  "Only the host with that NQN may connect, with its keys where they are given. On a "

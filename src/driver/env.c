@@ -17,7 +17,7 @@
 
 bool env_is_empty(const struct environment *e)
 {
-	return e->memory == ENV_MEMORY_OWN && e->device_count == 0;
+	return e->memory == ENV_MEMORY_OWN && e->device_count == 0 && !e->sockets.dir[0];
 }
 
 void env_boot(const char *root, char out[static 40])

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a target needs of its node: hugepages, and PCI functions bound to vfio-pci. The engine needs
- * neither; a real SPDK takes hugepages unless it is told to do without, and functions only by
- * explicit choice.
+ * What a target needs of its node: hugepages, PCI functions bound to vfio-pci, and a folder for
+ * vhost-user sockets. The engine needs none of them; a real SPDK takes hugepages unless it is told
+ * to do without, and functions only by explicit choice.
  *
  * What was there before is in the plan, which is written down before anything is changed, so that
  * it is put back whatever happens: by uninstall, by the undoing of a verb that failed, or by the
@@ -58,6 +58,18 @@ struct env_device {
 };
 
 /**
+ * struct env_sockets - where an SPDK makes its vhost-user sockets
+ * @told: it takes a folder for them (-S); else they are where it was started
+ * @dir: it has a folder of its own below this one; "": its folder in the state directory
+ * @group: whose members may open them; "": only the target's own user
+ */
+struct env_sockets {
+	bool told;
+	char dir[108];
+	char group[64];
+};
+
+/**
  * struct environment - of one accelerator
  * @size: of the target's memory, bytes; 0 with ENV_MEMORY_OWN
  * @arguments: what the target is told of it, one a line
@@ -69,6 +81,7 @@ struct environment {
 	struct env_pages pages;
 	struct env_device devices[ENV_DEVICES_MAX];
 	size_t device_count;
+	struct env_sockets sockets;
 	char arguments[ENV_ARGUMENTS_SIZE];
 	char boot[40];
 };
@@ -142,11 +155,31 @@ int env_bind(const char *root, const struct env_device *d, struct error *err);
 /** env_unbind() - back to the driver it had; 0 also when the function is gone */
 int env_unbind(const char *root, const struct env_device *d, struct error *err);
 
+/* env_sockets.c: the folder of vhost-user sockets */
+
+/**
+ * env_sockets_plan() - fill @e->sockets
+ * @has_option: the kit takes a folder for them
+ * @old: as for env_plan()
+ */
+int env_sockets_plan(const json_t *request, const struct kit *kit, bool has_option,
+		     const struct environment *old, struct environment *e, struct error *err);
+/** env_sockets_folder() - which folder that is for the accelerator @id */
+void env_sockets_folder(const struct environment *e, const struct target_paths *p, const char *id,
+			char out[static PATH_MAX]);
+/** env_sockets_check() - -EINVAL when no socket could be opened in the recorded folder */
+int env_sockets_check(struct driver *d, const char *id, struct error *err);
+/** env_sockets_make() - the folder is there, for the right users; may be repeated */
+int env_sockets_make(const struct environment *e, const char *id, struct error *err);
+/** env_sockets_remove() - with the sockets that a dead target left; may be repeated */
+int env_sockets_remove(const struct environment *e, const char *id, struct error *err);
+
 /* env_record.c: requests, rows, JSON */
 
 /**
  * env_plan() - what a kit needs here
- * @request: members "hugepages" (bytes), "no_huge", "bind" (addresses), "force"
+ * @request: members "hugepages" (bytes), "no_huge", "bind" (addresses), "force", "socket_dir",
+ * "socket_group"
  * @function: the backing when that is a function, bound or to be bound; NULL
  * @old: NULL for a new accelerator; else what it has: kept where the request does not differ
  */

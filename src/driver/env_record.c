@@ -124,16 +124,15 @@ static void say(struct environment *e, const char *fmt, ...)
 }
 
 /* Options that this SPDK has; its releases differ, and its --help tells. */
-static int plan_arguments(struct driver *d, const struct kit *kit, struct environment *e,
-			  struct error *err)
+static int plan_arguments(struct driver *d, const json_t *request, const struct kit *kit,
+			  const struct environment *old, struct environment *e, struct error *err)
 {
-	struct kit_options o;
-	int rc;
+	struct kit_options o = { .no_huge = false };
+	int rc = is_engine(kit) ? 0 : kit_options(d, kit, &o, err);
 
-	if (e->memory == ENV_MEMORY_OWN)
-		return 0;
-	rc = kit_options(d, kit, &o, err);
-	if (rc < 0)
+	if (rc == 0)
+		rc = env_sockets_plan(request, kit, o.socket_folder, old, e, err);
+	if (rc < 0 || e->memory == ENV_MEMORY_OWN)
 		return rc;
 	if (e->memory == ENV_MEMORY_PLAIN && !o.no_huge)
 		return error_set(err, -ENOTSUP,
@@ -177,7 +176,7 @@ int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
 	if (rc == 0 && !old)
 		rc = plan_devices(d, request, function, out, err);
 	if (rc == 0)
-		rc = plan_arguments(d, kit, out, err);
+		rc = plan_arguments(d, request, kit, old, out, err);
 	if (rc < 0 || out->memory != ENV_MEMORY_HUGE)
 		return rc;
 	if (old && env_same_memory(old, out)) {
@@ -198,11 +197,13 @@ json_t *env_json(const struct environment *e)
 				      json_pack("{s:s, s:s, s:s}", "address", e->devices[i].address,
 						"driver", e->devices[i].driver, "override",
 						e->devices[i].override));
-	return json_pack("{s:s, s:I, s:{s:i, s:I, s:I, s:I}, s:o, s:s, s:s}", "memory",
-			 memory_names[e->memory], "size", (json_int_t)e->size, "hugepages", "node",
-			 e->pages.node, "page_size", (json_int_t)e->pages.page_size, "before",
-			 (json_int_t)e->pages.before, "wanted", (json_int_t)e->pages.wanted,
-			 "devices", devices, "arguments", e->arguments, "boot", e->boot);
+	return json_pack("{s:s, s:I, s:{s:i, s:I, s:I, s:I}, s:o, s:{s:b, s:s, s:s}, s:s, s:s}",
+			 "memory", memory_names[e->memory], "size", (json_int_t)e->size,
+			 "hugepages", "node", e->pages.node, "page_size",
+			 (json_int_t)e->pages.page_size, "before", (json_int_t)e->pages.before,
+			 "wanted", (json_int_t)e->pages.wanted, "devices", devices, "sockets",
+			 "told", e->sockets.told, "dir", e->sockets.dir, "group", e->sockets.group,
+			 "arguments", e->arguments, "boot", e->boot);
 }
 
 static void take(const json_t *o, const char *name, char *out, size_t size)
@@ -222,6 +223,7 @@ static uint64_t take_u64(const json_t *o, const char *name)
 void env_from(const json_t *o, struct environment *out)
 {
 	const json_t *pages = json_object_get(o, "hugepages");
+	const json_t *sockets = json_object_get(o, "sockets");
 	char memory[8];
 	json_t *v;
 	size_t i;
@@ -246,6 +248,9 @@ void env_from(const json_t *o, struct environment *out)
 		take(v, "driver", d->driver, sizeof(d->driver));
 		take(v, "override", d->override, sizeof(d->override));
 	}
+	out->sockets.told = json_is_true(json_object_get(sockets, "told"));
+	take(sockets, "dir", out->sockets.dir, sizeof(out->sockets.dir));
+	take(sockets, "group", out->sockets.group, sizeof(out->sockets.group));
 	take(o, "arguments", out->arguments, sizeof(out->arguments));
 	take(o, "boot", out->boot, sizeof(out->boot));
 }
@@ -310,6 +315,8 @@ int env_verb_restore(struct verb_run *v, struct error *err)
 
 	env_from(json_object_get(v->argument, "environment"), &e);
 	rc = env_restore(ROOT, &e, err);
+	if (rc == 0)
+		rc = env_sockets_remove(&e, v->intent.object, err);
 	return rc < 0 ? rc : env_record(v->d, v->intent.object, &none, err);
 }
 
@@ -361,5 +368,7 @@ int env_ensure(struct driver *d, const char *id, struct error *err)
 		if (rc == 0)
 			rc = env_record(d, id, &e, err);
 	}
-	return rc < 0 ? rc : env_apply(ROOT, &e, err);
+	if (rc == 0)
+		rc = env_apply(ROOT, &e, err);
+	return rc < 0 ? rc : env_sockets_make(&e, id, err);
 }

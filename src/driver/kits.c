@@ -228,6 +228,14 @@ int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *e
 	return rc == 0 ? version_take(child, out, err) : rc;
 }
 
+/* A letter that means other things to other programs: "-S dir  directory ... vhost sockets". */
+static bool takes_socket_folder(const char *help)
+{
+	const char *line = strstr(help, " -S ");
+
+	return line && memmem(line, strcspn(line, "\n"), "vhost", 5);
+}
+
 int kit_options(struct driver *d, const struct kit *kit, struct kit_options *out, struct error *err)
 {
 	char option[] = "--help", *argv[] = { (char *)kit->path, option, NULL };
@@ -247,6 +255,7 @@ int kit_options(struct driver *d, const struct kit *kit, struct kit_options *out
 		out->pci_allowed |= strstr(text, "--pci-allowed") != NULL;
 		out->pci_whitelist |= strstr(text, "--pci-whitelist") != NULL;
 		out->limit_coredump |= strstr(text, "--limit-coredump") != NULL;
+		out->socket_folder |= takes_socket_folder(text);
 		out->disable_cpumask_locks |= strstr(text, "--disable-cpumask-locks") != NULL;
 	}
 	child_result_fini(&r);

@@ -68,10 +68,10 @@ static void add_lines(struct command *c, const char *lines)
 
 /* @of_node: what the target is told of its memory and devices, one a line. */
 static int make_command(struct command *c, const struct accelerator *a,
-			const struct target_paths *p, const char *of_node, bool daemonize,
-			struct error *err)
+			const struct target_paths *p, const char *of_node,
+			const struct environment *e, bool daemonize, struct error *err)
 {
-	char supervise[PATH_MAX];
+	char supervise[PATH_MAX], sockets[PATH_MAX];
 	int rc = helper_find("cyborg-spdk-supervise", supervise, err);
 
 	if (rc < 0)
@@ -89,6 +89,10 @@ static int make_command(struct command *c, const struct accelerator *a,
 	add(c, p->sock);
 	add(c, "--alive");
 	add(c, ALIVE);
+	if (e && e->sockets.group[0]) {
+		add(c, "--umask"); /* the folder's access control list says who */
+		add(c, "0007");
+	}
 	if (daemonize)
 		add(c, "--daemon");
 	add(c, "--");
@@ -96,6 +100,11 @@ static int make_command(struct command *c, const struct accelerator *a,
 	add(c, "-r");
 	add(c, p->sock);
 	add_lines(c, of_node);
+	if (e && e->sockets.told) {
+		env_sockets_folder(e, p, a->id, sockets);
+		add(c, "-S");
+		add(c, sockets);
+	}
 	add_lines(c, a->arguments);
 	return c->failed ? error_set(err, -E2BIG, "target %s has too many arguments: at most %d",
 				     a->target, ARGUMENTS_MAX)
@@ -230,6 +239,10 @@ static void write_hardening(FILE *f, const struct driver *d, const struct accele
 	write_quoted(f, folder, false);
 	if (!strcmp(a->kind, "file"))
 		write_quoted(f, file, false);
+	if (e->sockets.dir[0]) {
+		snprintf(folder, sizeof(folder), "%s/%s", e->sockets.dir, a->id);
+		write_quoted(f, folder, false);
+	}
 	fputs("\nDevicePolicy=closed\n", f);
 	if (!strcmp(a->kind, "device"))
 		fprintf(f, "DeviceAllow=%s rw\n", a->path);
@@ -347,7 +360,7 @@ static int drop_unit(struct driver *d, enum unit unit, const char *id, struct er
  */
 static bool is_made_at_boot(const struct environment *e)
 {
-	return e->memory == ENV_MEMORY_HUGE || e->device_count > 0;
+	return e->memory == ENV_MEMORY_HUGE || e->device_count > 0 || e->sockets.dir[0];
 }
 
 static int make_boot_unit(struct driver *d, const struct accelerator *a,
@@ -393,7 +406,7 @@ int service_start(struct driver *d, const struct accelerator *a, const struct ta
 	int rc = env_load(d, a->id, &e, err);
 
 	if (rc == 0)
-		rc = make_command(&c, a, p, e.arguments, !systemd, err);
+		rc = make_command(&c, a, p, e.arguments, &e, !systemd, err);
 	if (rc == 0 && systemd)
 		rc = start_unit(d, a, &e, &c, p, err);
 	else if (rc == 0)
@@ -406,7 +419,7 @@ int service_start_trial(struct driver *d, const struct accelerator *a, const str
 			const char *of_node, struct error *err)
 {
 	struct command c = { .count = 0 };
-	int rc = make_command(&c, a, p, of_node, true, err);
+	int rc = make_command(&c, a, p, of_node, NULL, true, err);
 
 	if (rc == 0)
 		rc = run(d, c.argv, START_NS, err);

@@ -331,10 +331,11 @@ static int plan_fresh(struct verb_run *v, struct accelerator *a, const json_t *r
 static int plan(struct verb_run *v, const json_t *request, struct error *err)
 {
 	static const char *const names[] = {
-		"id",		"type",		"backing",     "memory",    "size",
-		"target",	"force",	"arguments",   "scenario",  "store",
-		"cluster_size", "clear_method", "ceph_config", "ceph_user", "dry_run",
-		"hugepages",	"no_huge",	"bind",	       NULL,
+		"id",		"type",		"backing",     "memory",     "size",
+		"target",	"force",	"arguments",   "scenario",   "store",
+		"cluster_size", "clear_method", "ceph_config", "ceph_user",  "dry_run",
+		"hugepages",	"no_huge",	"bind",	       "socket_dir", "socket_group",
+		NULL,
 	};
 	struct accelerator a = { .made = false };
 	struct target_paths paths;
