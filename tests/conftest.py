@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -396,6 +397,30 @@ class Cli:
                     except ProcessLookupError:
                         pass
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def real_kit(cli):
+    """A script that stands for the target that CYBORG_SPDK_REAL_TGT starts."""
+    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
+    if not command:
+        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
+    kit = cli.dir / "spdk_tgt"
+    kit.write_text(f"""#!/bin/sh
+sock=/dev/null
+if [ "$1" = -r ]; then sock=$2; shift 2; fi
+exec {shlex.join(shlex.split(command))} "$sock" --disable-cpumask-locks "$@"
+""")
+    kit.chmod(0o755)
+    return kit
+
+
+def vhost_kit(cli):
+    """real_kit(), of a build that makes vhost-user sockets."""
+    kit = real_kit(cli)
+    said = subprocess.run([kit, "--help"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    if " -S " not in said:
+        pytest.skip("the SPDK of CYBORG_SPDK_REAL_TGT was not built --with-vhost")
+    return kit
 
 
 @pytest.fixture

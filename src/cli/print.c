@@ -123,6 +123,7 @@ static void print_place(const json_t *a)
 void print_attach(const json_t *answer)
 {
 	const json_t *a = json_object_get(answer, "attachment");
+	bool vhost = text(a, "socket")[0];
 	char size[SIZE_TEXT];
 
 	printf("instance %s is attached to accelerator %s: %s%s\n", text(a, "instance"),
@@ -131,13 +132,19 @@ void print_attach(const json_t *answer)
 	if (text(a, "volume")[0])
 		printf("  volume     %s (%s%s%s)\n", text(a, "volume"), text(a, "source"),
 		       text(a, "origin")[0] ? " of " : "", text(a, "origin"));
-	printf("  subsystem  %s\n  namespace  %" PRId64 ", UUID %s\n  serial     %s\n",
-	       text(a, "nqn"), number(a, "nsid"), text(a, "uuid"), text(a, "serial"));
+	if (vhost)
+		printf("  UUID       %s\n", text(a, "uuid"));
+	else
+		printf("  subsystem  %s\n  namespace  %" PRId64 ", UUID %s\n  serial     %s\n",
+		       text(a, "nqn"), number(a, "nsid"), text(a, "uuid"), text(a, "serial"));
 	print_limits(json_object_get(a, "qos"));
 	print_place(a);
-	printf("  proved     connected as that host and identified it, %.1f ms\n",
+	printf("  proved     %s, %.1f ms\n",
+	       vhost ? "opened it as a machine does and read its size and rights"
+		     : "connected as that host and identified it",
 	       (double)number(answer, "proof_ns") / 1e6);
-	printf("connect with:\n  %s\n", text(answer, "command"));
+	printf("%s:\n  %s\n", vhost ? "give to QEMU, whose memory must be shared" : "connect with",
+	       text(answer, "command"));
 }
 
 void print_detach(const json_t *answer)

@@ -181,15 +181,34 @@ json_t *attachment_connection(const struct attachment *a)
 			 "cacheable", 0, "qos_specs", qos_specs(&a->qos));
 }
 
+/*
+ * QEMU's ids begin with a letter, which an instance's need not. A comma in a value is doubled
+ * there. It connects again after the target was replaced or has died.
+ */
+static void vhost_command(const struct attachment *a, char *out, size_t size)
+{
+	char name[VHOST_NAME_SIZE], path[2 * sizeof(a->socket)];
+	size_t n = 0;
+
+	vhost_name(a, name);
+	for (const char *s = a->socket; *s; s++) {
+		path[n++] = *s;
+		if (*s == ',')
+			path[n++] = *s;
+	}
+	path[n] = '\0';
+	snprintf(out, size,
+		 "-chardev socket,id=%s,path=%s,reconnect=1 -device vhost-user-blk-pci,chardev=%s",
+		 name, path, name);
+}
+
 /* Keys are named by their files: what stands in a command line is seen by all. */
 void attachment_command(const struct attachment *a, char *out, size_t size)
 {
 	size_t at;
 
 	if (!strcmp(a->transport, TRANSPORT_VHOST)) {
-		snprintf(out, size,
-			 "-chardev socket,id=%s,path=%s -device vhost-user-blk-pci,chardev=%s",
-			 a->instance, a->socket, a->instance);
+		vhost_command(a, out, size);
 		return;
 	}
 	at = (size_t)snprintf(out, size, "%s", "");

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "driver/attach.h"
+#include "driver/env.h"
 
 /* --- the request ------------------------------------------------------------------------------ */
 
@@ -172,13 +173,15 @@ static int choose(struct driver *d, const struct wish *w, struct accelerator *ou
 static int plan_whole(struct driver *d, const struct accelerator *acc, const struct wish *w,
 		      struct attachment *a, struct error *err)
 {
+	bool writes_anyway = w->want.read_only && strcmp(w->want.transport, TRANSPORT_VHOST) != 0;
 	int rc = check_whole_free(d, acc, err);
 
-	if (rc == 0 && (w->volume || w->clone || w->thick || w->want.read_only))
+	if (rc == 0 && (w->volume || w->clone || w->thick || writes_anyway))
 		rc = error_set(
 			err, -EINVAL,
 			"accelerator %s has no store, it is attached whole: --volume, --clone, "
-			"--thick and --read-only need one (install --scenario blobstore)",
+			"--thick and, over " TRANSPORT_TCP
+			", --read-only need one (install --scenario blobstore)",
 			acc->id);
 	if (rc == 0 && w->size && w->size != acc->size)
 		rc = error_set(err, -EINVAL,
@@ -246,7 +249,7 @@ static int plan_place(struct verb_run *v, const struct wish *w, struct attachmen
 	int rc = 0;
 
 	if (!strcmp(a->transport, TRANSPORT_VHOST))
-		return 0;
+		return env_sockets_check(v->d, a->accelerator, err);
 	if (!w->listen)
 		rc = parse_listen("127.0.0.1", a, err);
 	if (rc == 0 && !a->port) {

@@ -136,6 +136,26 @@ static void put_limits_last(json_t *subsystems)
 	json_decref(limits);
 }
 
+/*
+ * SPDK saves the cores that a controller of ours happens to run on; a target that is started with
+ * others would refuse it.
+ */
+static void forget_cores(json_t *subsystems)
+{
+	json_t *subsystem, *entry;
+	size_t i, e;
+
+	json_array_foreach (subsystems, i, subsystem) {
+		json_array_foreach (json_object_get(subsystem, "config"), e, entry) {
+			json_t *params = json_object_get(entry, "params");
+
+			if (!strncmp(view_text(params, "ctrlr"), VHOST_PREFIX,
+				     strlen(VHOST_PREFIX)))
+				json_object_del(params, "cpumask");
+		}
+	}
+}
+
 int config_save(struct client *c, const char *path, struct error *err)
 {
 	json_t *names, *config, *list = json_array();
@@ -147,6 +167,7 @@ int config_save(struct client *c, const char *path, struct error *err)
 		rc = rbd_amend_config(c, list, err);
 	if (rc == 0) {
 		put_limits_last(list);
+		forget_cores(list);
 		config = json_pack("{s:O}", "subsystems", list);
 		rc = config ? config_write(path, config, err)
 			    : error_set(err, -ENOMEM, "out of memory");

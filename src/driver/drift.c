@@ -78,7 +78,11 @@ static void drift_bdev(const struct view *v, const struct attachment *a, json_t 
 	if (view_bdev_size(b) != a->size)
 		drift(list, "instance %s: %s has %llu bytes, recorded are %llu", a->instance, what,
 		      (unsigned long long)view_bdev_size(b), (unsigned long long)a->size);
-	if (a->read_only && view_bdev_writes(b))
+	/*
+	 * No volume that was made read-only can be written to again, while the bdev may still say
+	 * what it could when it was registered.
+	 */
+	if (a->read_only && !strcmp(a->source, SOURCE_RBD) && view_bdev_writes(b))
 		drift(list, "instance %s: %s may be written to and should be read-only",
 		      a->instance, what);
 	drift_qos(b, a, list);
@@ -112,15 +116,6 @@ static void drift_subsystem(const struct view *v, const struct attachment *a, js
 	drift_hosts(s, a, list);
 }
 
-static void drift_vhost(const struct view *v, const struct attachment *a, json_t *list)
-{
-	const json_t *k = export_controller(v->controllers, a);
-
-	if (!k)
-		drift(list, "instance %s: vhost controller %s is not exported", a->instance,
-		      a->socket);
-}
-
 void export_drift(const struct view *v, const struct attachment *a, json_t *list)
 {
 	if (a->leaving) {
@@ -129,7 +124,7 @@ void export_drift(const struct view *v, const struct attachment *a, json_t *list
 	}
 	drift_bdev(v, a, list);
 	if (!strcmp(a->transport, TRANSPORT_VHOST))
-		drift_vhost(v, a, list);
+		vhost_drift(v, a, list);
 	else
 		drift_subsystem(v, a, list);
 }

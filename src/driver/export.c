@@ -174,6 +174,54 @@ static int missing(const struct attachment *a, const struct accelerator *acc, st
 			 acc->id);
 }
 
+static int remove_subsystem(struct client *c, const struct view *v, const struct attachment *a,
+			    struct error *err)
+{
+	if (!view_by(v->subsystems, "nqn", a->nqn))
+		return 0;
+	return client_wait(c, "nvmf_delete_subsystem", json_pack("{s:s}", "nqn", a->nqn), NULL,
+			   err);
+}
+
+/*
+ * As long as nobody does I/O, SPDK puts the limits of a bdev into force anew at each open, its own
+ * RPC's too, and refuses to change them meanwhile. A vhost controller does none without a machine:
+ * a namespace that no host may connect to stands in for it.
+ */
+static int set_limits_unused(struct client *c, const struct attachment *a, const json_t *bdev,
+			     const struct qos *q, struct error *err)
+{
+	int rc = create_subsystem(c, a, err), removed;
+
+	if (rc == 0)
+		rc = add_namespace(c, a, err);
+	if (rc == 0)
+		rc = qos_ensure(c, bdev, q, err);
+	removed = client_wait(c, "nvmf_delete_subsystem", json_pack("{s:s}", "nqn", a->nqn), NULL,
+			      rc < 0 ? NULL : err);
+	return rc < 0 ? rc : removed;
+}
+
+static int set_limits(struct client *c, const struct attachment *a, const json_t *bdev,
+		      const struct qos *q, struct error *err)
+{
+	int rc = qos_ensure(c, bdev, q, err);
+
+	if (rc != -EREMOTEIO || strcmp(a->transport, TRANSPORT_VHOST) != 0)
+		return rc;
+	*err = (struct error)ERROR_INIT;
+	return set_limits_unused(c, a, bdev, q, err);
+}
+
+/* The subsystem is one of set_limits_unused() that was killed. */
+static int ensure_vhost(struct client *c, const struct view *v, const struct attachment *a,
+			struct error *err)
+{
+	int rc = remove_subsystem(c, v, a, err);
+
+	return rc < 0 ? rc : vhost_ensure(c, v, a, err);
+}
+
 int export_ensure(struct client *c, const struct accelerator *acc, const struct attachment *a,
 		  struct error *err)
 {
@@ -197,23 +245,14 @@ int export_ensure(struct client *c, const struct accelerator *acc, const struct 
 	if (rc == 0)
 		rc = keys_ensure(c, &v, a, err);
 	if (rc == 0 && !strcmp(a->transport, TRANSPORT_VHOST))
-		rc = vhost_ensure(c, &v, a, err);
+		rc = ensure_vhost(c, &v, a, err);
 	else if (rc == 0)
 		rc = ensure_subsystem(c, &v, a, err);
 	/* Behind the export: SPDK changes limits only of a bdev that somebody has open. */
 	if (rc == 0)
-		rc = qos_ensure(c, bdev, &a->qos, err);
+		rc = set_limits(c, a, bdev, &a->qos, err);
 	view_fini(&v);
 	return rc;
-}
-
-static int remove_subsystem(struct client *c, const struct view *v, const struct attachment *a,
-			    struct error *err)
-{
-	if (!view_by(v->subsystems, "nqn", a->nqn))
-		return 0;
-	return client_wait(c, "nvmf_delete_subsystem", json_pack("{s:s}", "nqn", a->nqn), NULL,
-			   err);
 }
 
 int export_remove(struct client *c, const struct attachment *a, struct error *err)
@@ -226,8 +265,10 @@ int export_remove(struct client *c, const struct attachment *a, struct error *er
 	if (rc < 0)
 		return rc;
 	bdev = view_bdev(v.bdevs, a->bdev);
-	if (bdev && qos_is_set(&a->qos))
-		rc = qos_ensure(c, bdev, &none, err);
+	if (!strcmp(a->transport, TRANSPORT_VHOST))
+		rc = remove_subsystem(c, &v, a, err);
+	if (rc == 0 && bdev && qos_is_set(&a->qos))
+		rc = set_limits(c, a, bdev, &none, err);
 	if (rc == 0 && !strcmp(a->transport, TRANSPORT_VHOST))
 		rc = vhost_remove(c, &v, a, err);
 	else if (rc == 0)

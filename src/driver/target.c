@@ -250,7 +250,9 @@ static int restore(struct driver *d, const struct accelerator *a, struct client 
 	for (ssize_t i = 0; rc == 0 && i < n; i++) {
 		struct error why = ERROR_INIT;
 
-		export_ensure(c, a, &list[i], &why);
+		if (export_ensure(c, a, &list[i], &why) == 0 && !list[i].leaving &&
+		    !strcmp(list[i].transport, TRANSPORT_VHOST))
+			vhost_socket_again(d, c, &list[i], &why);
 	}
 	free(list);
 	return rc;

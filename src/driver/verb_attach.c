@@ -170,7 +170,7 @@ static int unexport(struct verb_run *v, struct error *err)
 	struct accelerator acc;
 	struct attachment a;
 	struct client *c;
-	int rc;
+	int rc, forgotten;
 
 	verb_accelerator(v, &acc);
 	verb_attachment(v, &a);
@@ -180,7 +180,10 @@ static int unexport(struct verb_run *v, struct error *err)
 	else if (rc == -EHOSTDOWN)
 		rc = 0;
 	client_destroy(c);
-	return rc == 0 ? export_forget(v->d, &acc, &a, err) : rc;
+	if (rc != 0 && rc != -EBUSY)
+		return rc;
+	forgotten = export_forget(v->d, &acc, &a, err);
+	return forgotten < 0 || rc == 0 ? forgotten : vhost_cut_off(v->d, &acc, &a, err);
 }
 
 static int prove(struct verb_run *v, struct error *err)

@@ -158,9 +158,15 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	snprintf(v->intent.object, sizeof(v->intent.object), "%s", instance);
 	json_object_set_new(v->argument, "accelerator", accelerator_json(&acc));
 	json_object_set_new(v->argument, "attachment", attachment_json(&a));
+	json_object_set_new(v->argument, "force", json_boolean(p.force));
 	json_object_set_new(v->argument, "delete", json_boolean(f.delete));
 	json_object_set_new(v->argument, "wipe", json_boolean(f.wipe));
 	return 0;
+}
+
+static bool asked(const struct verb_run *v, const char *what)
+{
+	return json_is_true(json_object_get(v->argument, what));
 }
 
 /* From here on nobody brings it back, also when what follows fails. */
@@ -195,12 +201,7 @@ static int unexport(struct verb_run *v, struct error *err)
 	else if (rc == -EHOSTDOWN)
 		rc = 0;
 	client_destroy(c);
-	return rc;
-}
-
-static bool asked(const struct verb_run *v, const char *what)
-{
-	return json_is_true(json_object_get(v->argument, what));
+	return rc == -EBUSY && asked(v, "force") ? vhost_cut_off(v->d, &acc, &a, err) : rc;
 }
 
 static int wipe(struct verb_run *v, struct error *err)
