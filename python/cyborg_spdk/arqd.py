@@ -39,6 +39,12 @@ def prepare(arguments, conf=cfg.CONF):
     return conf
 
 
+def check(conf):
+    """Read every option once, since oslo.config judges each when it is read."""
+    for name in conf.spdk:
+        getattr(conf.spdk, name)
+
+
 class Service:
     """The loop around a Reconciler."""
 
@@ -58,7 +64,7 @@ class Service:
     def look(self):
         """One look; True unless one of the sides could not be seen."""
         try:
-            self.reconciler.once(self.stopping.is_set)
+            self.reconciler.once(self._is_stopping)
             self._tell("STATUS=follows Cyborg's accelerator requests")
             self.failures = 0
         except (CyborgError, SpdkError) as e:
@@ -66,6 +72,11 @@ class Service:
             self._tell(f"STATUS={e}")
             LOG.error("%s; next try in %g s", e, self.wait_seconds())
         return self.failures == 0
+
+    def _is_stopping(self):
+        """Asked before each verb."""
+        notify("WATCHDOG=1")
+        return self.stopping.is_set()
 
     def _tell(self, state):
         if state != self.state:
@@ -94,10 +105,11 @@ class Service:
 
 
 def main(arguments=None):
-    conf = prepare(sys.argv[1:] if arguments is None else arguments)
     try:
+        conf = prepare(sys.argv[1:] if arguments is None else arguments)
+        check(conf)
         service = Service(conf)
-    except CyborgError as e:
+    except (CyborgError, cfg.Error, ValueError) as e:
         print(f"cyborg-spdk-arqd: {e}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, service.stop)

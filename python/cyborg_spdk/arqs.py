@@ -37,17 +37,20 @@ def bound_of(arq):
             isinstance(text, str) and UUID.fullmatch(text) for text in texts):
         return None
     names = (handle.get("deployable"), handle.get("accelerator"))
-    if handle.get("driver") != DRIVER_NAME or not all(isinstance(n, str) for n in names):
+    told = (arq.get("hostname") or "", arq.get("device_profile_name") or "")
+    if handle.get("driver") != DRIVER_NAME or not all(isinstance(n, str) for n in names + told):
         return None
-    return Bound(*texts, arq.get("hostname") or "", *names, arq.get("device_profile_name") or "",
-                 arq.get("device_profile_group_id") or 0)
+    return Bound(*texts, told[0], *names, told[1], arq.get("device_profile_group_id") or 0)
 
 
 class Cyborg:
     """The API of version 2, with the credentials of the group [spdk]."""
 
     def __init__(self, conf):
-        self.auth = loading.load_auth_from_conf_options(conf, GROUP.name)
+        try:
+            self.auth = loading.load_auth_from_conf_options(conf, GROUP.name)
+        except exceptions.ClientException as e:
+            raise CyborgError(f"the credentials of cyborg.conf's group [spdk]: {e}") from None
         if self.auth is None:
             raise CyborgError("no credentials: set auth_type and what belongs to it in "
                               "cyborg.conf's group [spdk], or auth_section = keystone_authtoken")

@@ -2,7 +2,8 @@
 """A verb in a process of its own, with a time limit.
 
 A library call cannot be taken back, and in a process made of green threads (a cyborg-agent with
-eventlet) it would hold up all of them; a process can be waited for, and be left.
+eventlet) it would hold up all of them; a process can be waited for, and be left. It also ends by
+itself, because behind sudo it is not ours to kill.
 
 Threading: pure functions.
 """
@@ -10,7 +11,9 @@ Threading: pure functions.
 import errno
 import json
 import os
+import pwd
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +31,15 @@ def _owner(state_dir):
         return {}
     if os.geteuid() != 0 or found.st_uid == 0:
         return {}
-    return {"user": found.st_uid, "group": found.st_gid, "extra_groups": []}
+    return {"user": found.st_uid, "group": found.st_gid, "extra_groups": _groups(found)}
+
+
+def _groups(found):
+    """That user's groups, one of which may be that of the devices."""
+    try:
+        return os.getgrouplist(pwd.getpwuid(found.st_uid).pw_name, found.st_gid)
+    except KeyError:
+        return []
 
 
 def call(verb, request=None, state_dir=None, library=None, timeout=20.0, helper=None):
@@ -38,7 +49,7 @@ def call(verb, request=None, state_dir=None, library=None, timeout=20.0, helper=
     """
     where = state_dir or default_state_dir()
     owner = _owner(where)
-    order = json.dumps({"verb": verb, "request": request, "library": library,
+    order = json.dumps({"verb": verb, "request": request, "library": library, "timeout": timeout,
                         "state_dir": where if owner else state_dir})
     package = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -62,7 +73,7 @@ def _answer(verb, process, order, timeout):
     try:
         out, said = process.communicate(order, timeout=timeout)
     except Exception as e:
-        process.kill()
+        _kill(process)
         _leave(process)
         if not _is_timeout(e):
             raise
@@ -78,6 +89,14 @@ def _answer(verb, process, order, timeout):
     return reply["answer"]
 
 
+def _kill(process):
+    try:
+        process.kill()
+    except PermissionError:
+        # Of another user, by sudo: it ends by its own alarm.
+        pass
+
+
 def _leave(process):
     """What hangs in the kernel does not end by SIGKILL: it is not waited for."""
     try:
@@ -89,6 +108,7 @@ def _leave(process):
 
 def main():
     order = json.load(sys.stdin)
+    signal.setitimer(signal.ITIMER_REAL, order["timeout"] + LEAVE_SECONDS)
     try:
         with Spdk(order["state_dir"], order["library"]) as spdk:
             reply = {"answer": spdk.call(order["verb"], order["request"])}

@@ -28,7 +28,9 @@ HOST_SIZE = 64
 TEXT_SIZE = 255
 NAME_SIZE = 200
 BOARD_SIZE = 60000
-KEYS = {"accelerator", "model", "std_board_info", "vendor_board_info", "cpid_info", "deployables"}
+TEXTS = {"accelerator", "model", "std_board_info", "vendor_board_info", "cpid_info"}
+KEYS = TEXTS | {"deployables"}
+DEPLOYABLE_TEXTS = {"name", "attach_info"}
 
 
 def compact(value):
@@ -40,7 +42,7 @@ def host_part(host):
     """@host as part of a name that is unique in the cloud; what is changed of it gets a digest."""
     if re.fullmatch(r"[A-Za-z0-9.-]{1,%d}" % HOST_SIZE, host):
         return host
-    digest = hashlib.sha256(host.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(host.encode(errors="surrogatepass")).hexdigest()[:12]
     return re.sub(r"[^A-Za-z0-9.-]", "-", host)[:HOST_SIZE - 13] + "-" + digest
 
 
@@ -57,6 +59,11 @@ def is_whole(accelerator):
 def slots_of(accelerator, slots):
     """How many are handed out at once."""
     return 1 if is_whole(accelerator) else slots
+
+
+def _printable(text):
+    """What every database holds: MariaDB's utf8 has no four bytes, PostgreSQL's no NUL."""
+    return re.sub(r"[^ -~]", "?", text)
 
 
 def _trait(text):
@@ -88,10 +95,12 @@ def _vendor_board(accelerator):
 
 
 def _std_board(accelerator):
-    return compact({"class": "NVMe-oF target", "device_id": accelerator["id"],
-                    **{name: accelerator[name] for name in ("kind", "size", "block_size", "target",
-                                                            "version", "scenario", "store")
-                       if accelerator.get(name)}})
+    fixed = {"class": "NVMe-oF target", "device_id": accelerator["id"]}
+    known = {name: accelerator[name] for name in ("kind", "size", "block_size", "target",
+                                                  "version", "scenario", "store")
+             if accelerator.get(name)}
+    text = compact({**fixed, **known})
+    return text if len(text) <= BOARD_SIZE else compact({**fixed, "size": accelerator["size"]})
 
 
 def describe(accelerator, host, slots, resource_class, traits):
@@ -99,7 +108,7 @@ def describe(accelerator, host, slots, resource_class, traits):
     attributes = _attributes(accelerator, resource_class, traits)
     return {
         "accelerator": accelerator["id"],
-        "model": f"NVMe-oF on {accelerator['kind']}"[:TEXT_SIZE],
+        "model": _printable(f"NVMe-oF on {accelerator['kind']}")[:TEXT_SIZE],
         "std_board_info": _std_board(accelerator),
         "vendor_board_info": _vendor_board(accelerator),
         "cpid_info": compact({"accelerator": accelerator["id"], "uuid": accelerator["uuid"]}),
@@ -111,12 +120,31 @@ def describe(accelerator, host, slots, resource_class, traits):
 def _is_reportable(device):
     """What Cyborg's columns cannot hold would abort the report of all drivers."""
     longest = [device["cpid_info"]] + [d["attach_info"] for d in device["deployables"]]
+    names = [d["name"] for d in device["deployables"]]
     if (max(map(len, longest)) <= TEXT_SIZE and
-            all(len(d["name"]) <= NAME_SIZE for d in device["deployables"])):
+            all(len(name) <= NAME_SIZE and name == _printable(name) for name in names)):
         return True
-    LOG.error("accelerator %s is not reported: its names are longer than Cyborg's database allows; "
-              "install it under a shorter id", device["accelerator"])
+    LOG.error("accelerator %s is not reported: Cyborg's database cannot hold its name; install it "
+              "under an id of up to 48 plain letters and digits", device["accelerator"])
     return False
+
+
+def _has_texts(value, names):
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
+
+
+def _is_deployable(slot):
+    pairs = slot.get("attributes") if _has_texts(slot, DEPLOYABLE_TEXTS) else None
+    return isinstance(pairs, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+        for pair in pairs)
+
+
+def _is_description(device):
+    """Whether this is what describe() makes, as read from a file."""
+    return (_has_texts(device, TEXTS) and set(device) == KEYS and
+            isinstance(device["deployables"], list) and bool(device["deployables"]) and
+            all(map(_is_deployable, device["deployables"])) and _is_reportable(device))
 
 
 class Memory:
@@ -128,13 +156,13 @@ class Memory:
 
     def _read(self):
         try:
-            devices = json.loads(self.path.read_text())
-            if all(set(device) == KEYS for device in devices):
+            devices = json.loads(self.path.read_bytes())
+            if isinstance(devices, list) and all(map(_is_description, devices)):
                 return devices
             LOG.warning("%s is not of this release: not used", self.path)
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, TypeError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             LOG.warning("%s cannot be used: %s", self.path, e)
         return []
 

@@ -2,7 +2,8 @@
 """The verbs of libcyborg-spdk: JSON objects in and out, by ctypes.
 
 Threading: an `Spdk` may be used by many threads; each gets a handle of its own, which is closed
-when the thread ends or by close().
+when the thread ends or by close(). So does a forked child. Green threads (eventlet) wait for each
+other during a verb: see child.py for them.
 """
 
 import collections
@@ -105,10 +106,12 @@ def _verb_of(lib, name):
 
 
 class _Handle:
-    """One thread's handle; closed with the last reference to it."""
+    """One thread's handle; closed with the last reference to it. It belongs to the process that
+    opened it: SQLite's locks are not inherited by a fork, so a child leaves it alone."""
 
     def __init__(self, lib, state_dir, callback):
         self.lib = lib
+        self.pid = os.getpid()
         self.pointer = ctypes.c_void_p()
         self.callback = callback
         rc = lib.cyborg_spdk_open(None if state_dir is None else os.fsencode(state_dir),
@@ -131,9 +134,13 @@ class _Handle:
         finally:
             self.lib.cyborg_spdk_free(answer)
 
+    def is_own(self):
+        """Whether this process opened it."""
+        return self.pid == os.getpid()
+
     def close(self):
         pointer, self.pointer = self.pointer, None
-        if pointer:
+        if pointer and self.is_own():
             self.lib.cyborg_spdk_close(pointer)
 
     __del__ = close
@@ -179,7 +186,7 @@ class Spdk:
         function = _verb_of(lib, verb)
         given = {name: value for name, value in (request or {}).items() if value is not None}
         handle = getattr(self._local, "handle", None)
-        if handle is None:
+        if handle is None or not handle.is_own():
             handle = self._local.handle = _Handle(lib, self._state_dir, self._callback)
             self._handles.add(handle)
         return handle.call(function, json.dumps(given).encode())

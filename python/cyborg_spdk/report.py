@@ -131,4 +131,7 @@ def make(conf):
                  conf.spdk.report)
     except ImportError as e:
         LOG.info("no Cyborg here (%s): the agent's own report tells the conductor", e)
+    except Exception as e:
+        # Such as a driver or a transport_url that is not: what is bound is attached all the same.
+        LOG.warning("no reports from here, the agent's own tells the conductor: %s", e)
     return lambda bound, accelerator: None, lambda: None

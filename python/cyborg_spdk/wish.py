@@ -19,6 +19,8 @@ IN_OPTIONS = IN_PROFILES | {"dhchap_key", "dhchap_ctrlr_key", "psk"}
 # What vhost-user has not: its socket is this node's own.
 NETWORK = {"host", "listen", "dhchap_key", "dhchap_ctrlr_key", "psk"}
 SIZE_UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
+# Any number of 64 bits has fewer.
+DIGITS = 20
 
 
 def _refuse(text):
@@ -28,8 +30,9 @@ def _refuse(text):
 def _number(name, text):
     unit = SIZE_UNITS.get(text[-1:].upper(), 0)
     digits = text[:-1] if unit else text
-    if not (digits.isascii() and digits.isdigit()):
-        _refuse(f"{name} \"{text}\": give a number, or one with K, M, G or T behind it")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < DIGITS):
+        _refuse(f"{name} \"{text[:2 * DIGITS]}\": give a number of less than {DIGITS} digits, or "
+                "one with K, M, G or T behind it")
     return int(digits) << unit
 
 

@@ -369,9 +369,56 @@ def test_program_tells_systemd_and_leaves_by_sigterm(cloud, node, bound, command
     assert len(attached(node)) == 1
 
 
-def test_program_without_credentials_says_so(cloud, node, command, tmp_path):
-    (tmp_path / "cyborg.conf").write_text("[spdk]\n")
+@pytest.mark.parametrize("text,says", [
+    ("[spdk]\n", "set auth_type"),
+    ("[spdk]\nauth_type = nonesuch\n", "The plugin nonesuch could not be found"),
+    ("[spdk]\nauth_type = password\nusername = admin\n", "auth_url"),
+    ("[spdk]\nslots = 100\n", "slots"),
+    ("[spdk]\nattach = 5\n", "attach"),
+    ("[spdk\n", "cyborg.conf"),
+])
+def test_program_with_a_wrong_configuration_says_so(cloud, node, command, tmp_path, text, says):
+    (tmp_path / "cyborg.conf").write_text(text)
     process = command("--once")
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 2
-    assert "auth_type" in said
+    assert says in said and "Traceback" not in said
+
+
+def test_requests_in_other_states_are_not_attached(cloud, node, bound, service):
+    one = service()
+    states = ("Initial", "BindStarted", "BindFailed", "Unbound", "Deleting")
+    for state in states:
+        cloud.execute("UPDATE extended_accelerator_requests SET state = "
+                      f"'{state}' WHERE uuid = '{bound[0]}'")
+        assert one.look()
+        assert attached(node) == {}, state
+        cloud.execute("UPDATE extended_accelerator_requests SET state = 'Bound' "
+                      f"WHERE uuid = '{bound[0]}'")
+        assert one.look()
+        assert len(attached(node)) == 1, state
+
+
+def test_one_hostile_device_profile_does_not_hold_up_others(cloud, node, service):
+    install(node, "z")
+    _, instance = bind(cloud, node, "a", **{"accel:spdk_size": "9" * 5000})
+    other = cloud.devices(cloud.host)["z"]["deployables"][0]
+    profile = f"profile-{uuid.uuid4().hex[:8]}"
+    cloud.profile(profile)
+    arq, second = cloud.bind(profile, other, cloud.host)
+    assert service().look()
+    assert list(attached(node)) == [f"arq:{arq}:{second}"]
+    cloud.delete(instance)
+
+
+def test_conductor_s_transport_that_is_wrong_stops_no_binding(cloud, node, bound, service,
+                                                              monkeypatch):
+    from cyborg.common import rpc
+
+    def refuse(*_):
+        raise RuntimeError("no such transport")
+
+    monkeypatch.setattr(rpc, "TRANSPORT", None)
+    monkeypatch.setattr(rpc, "init", refuse)
+    assert service(report="always").look()
+    assert len(attached(node)) == 1

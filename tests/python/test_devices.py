@@ -54,6 +54,26 @@ def test_what_does_not_fit_is_left_out_and_the_rest_is_told(seen):
     assert [d["accelerator"] for d in seen(accelerator(id="a" * 300), accelerator(id="b"))] == ["b"]
 
 
+@pytest.mark.parametrize("name", ["b\0", "b\u00e9", "b\U0001f600", "b\ud800", "b\n"])
+def test_names_that_a_database_cannot_hold_are_left_out(seen, name):
+    assert [d["accelerator"] for d in seen(accelerator(id=name), accelerator(id="a"))] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["\0", "\u00e9", "\U0001f600", "\ud800", "x" * 100000])
+def test_hostile_texts_become_what_every_database_holds(seen, text):
+    """MariaDB's utf8 has three bytes, PostgreSQL has no NUL, and a column of 64 KiB is full."""
+    attachment = dict(ATTACHMENT, instance=text, host=text, nqn=text)
+    device, = seen(accelerator(kind="file" + text, target=text, version=text, store=text,
+                               uuid="u-1", attachments=[attachment]), host="h" + text[:1])
+    slot, = device["deployables"]
+    texts = [device["model"], device["std_board_info"], device["vendor_board_info"],
+             device["cpid_info"], slot["name"], slot["attach_info"],
+             *(value for pair in slot["attributes"] for value in pair)]
+    assert all(one.isascii() and one.isprintable() and len(one) < 65536 for one in texts)
+    assert json.loads(device["std_board_info"])["device_id"] == "a"
+    assert len(device["model"]) <= 255
+
+
 def test_attach_info_is_flat_and_sorted(seen):
     info = json.loads(seen(ACCELERATOR)[0]["deployables"][0]["attach_info"])
     assert list(info) == sorted(info)
@@ -119,9 +139,15 @@ def test_memory_survives_and_odd_files_are_not_used(seen, devices, tmp_path):
     reported = seen(ACCELERATOR)
     path = tmp_path / devices.CACHE_NAME
     assert devices.stubs(devices.Memory(path).devices) == [dict(d, stub=True) for d in reported]
-    for text in ("", "{", "[1]", '[{"accelerator": "a"}]', '{"a": 1}', "3"):
-        path.write_text(text)
-        assert devices.Memory(path).devices == []
+    whole, = json.loads(path.read_text())
+    odd = [dict(whole, **{name: value}) for name in whole for value in (None, 5, [], {}, [{}])]
+    odd += [dict(whole, deployables=[dict(whole["deployables"][0], **{name: value})])
+            for name in whole["deployables"][0] for value in (None, 5, [1], [["rc"]], [["rc", 1]])]
+    texts = ["", "{", "[1]", '[{"accelerator": "a"}]', '{"a": 1}', "3", "[" * 100000, "\xff",
+             *(json.dumps([one]) for one in odd)]
+    for text in texts:
+        path.write_bytes(text.encode("latin-1"))
+        assert devices.Memory(path).devices == [], text[:200]
     path.unlink()
     path.mkdir()
     assert devices.Memory(path).devices == []
@@ -153,6 +179,23 @@ def test_default_state_directory_is_the_library_s(node, monkeypatch):
     if os.geteuid() != 0:
         monkeypatch.setenv("XDG_STATE_HOME", str(node.dir))
         assert child.call("status")["state_dir"] == default_state_dir()
+
+
+def test_root_takes_that_user_s_groups_too(tmp_path):
+    """One of them may be that of the devices."""
+    import pwd
+    from cyborg_spdk import child
+    if os.geteuid() != 0:
+        pytest.skip("only root can take another user's place")
+    user = next((u for u in pwd.getpwall()
+                 if u.pw_uid and len(os.getgrouplist(u.pw_name, u.pw_gid)) > 1), None)
+    if user is None:
+        pytest.skip("no user here has two groups")
+    os.chown(tmp_path, user.pw_uid, user.pw_gid)
+    owner = child._owner(tmp_path)
+    assert set(owner["extra_groups"]) == set(os.getgrouplist(user.pw_name, user.pw_gid))
+    os.chown(tmp_path, 54321, 54321)
+    assert child._owner(tmp_path)["extra_groups"] == []
 
 
 def test_root_takes_the_place_of_the_state_directory_s_user(node):

@@ -2,10 +2,14 @@
 """The verbs from Python: nothing but the standard library, a typed refusal, progress, threads."""
 
 import errno
+import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
@@ -131,6 +135,67 @@ def test_verb_that_hangs_is_left(node):
     with pytest.raises(SpdkError, match="gave no answer for 0.2 s") as caught:
         child.call("status", {}, str(node.state), timeout=0.2, helper="sh -c 'exec sleep 60'")
     assert caught.value.errno == errno.ETIMEDOUT
+
+
+def test_verb_that_hangs_behind_sudo_ends_by_itself(node):
+    """What sudo started is root's, and not an agent's to kill; a FIFO as library never opens."""
+    from cyborg_spdk import SpdkError, child
+    fifo = node.dir / "library"
+    os.mkfifo(fifo)
+    process = subprocess.Popen([sys.executable, "-m", "cyborg_spdk.child"], stdin=subprocess.PIPE,
+                               env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")})
+    process.communicate(json.dumps({"verb": "status", "request": {}, "library": str(fifo),
+                                    "state_dir": str(node.state), "timeout": 0.1}).encode())
+    assert process.returncode == -signal.SIGALRM
+
+    class Roots:
+        def kill(self):
+            raise PermissionError(1, "Operation not permitted")
+
+        def communicate(self, *_, **words):
+            raise subprocess.TimeoutExpired("sudo", words["timeout"])
+
+    with pytest.raises(SpdkError, match="gave no answer"):
+        child._answer("status", Roots(), b"", 0.1)
+
+
+def test_forked_child_opens_a_handle_of_its_own(spdk):
+    assert spdk.status()["accelerators"] == []
+    inherited = spdk._local.handle
+    child = os.fork()
+    if child == 0:
+        fine = spdk.status()["accelerators"] == [] and spdk._local.handle is not inherited
+        os._exit(0 if fine else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert spdk.status()["accelerators"] == [] and spdk._local.handle is inherited
+
+
+def test_verbs_leave_no_memory_and_no_files_behind(spdk):
+    def held():
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    for _ in range(20):
+        spdk.status()
+    before, files = held(), len(os.listdir("/proc/self/fd"))
+    for _ in range(200):
+        spdk.status()
+    assert len(os.listdir("/proc/self/fd")) == files
+    assert held() - before < 1 << 20
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.ISO-8859-1", "ja_JP.eucJP"])
+def test_verb_in_another_locale(node, locale):
+    """With a folder whose name no such locale can spell."""
+    from cyborg_spdk import child
+    where = node.dir / "b\u00fccher-\U0001f600"
+    code = ("import sys; from cyborg_spdk import child; "
+            "print(len(child.call('status', {}, sys.argv[1])['accelerators']))")
+    out = subprocess.run([sys.executable, "-X", "utf8=0", "-c", code, where],
+                         env={**os.environ, "LC_ALL": locale, "PYTHONCOERCECLOCALE": "0",
+                              "PYTHONPATH": str(Path(child.__file__).parents[1])},
+                         stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert out.strip() == "0"
 
 
 def test_verb_in_a_process_of_green_threads(node):

@@ -43,7 +43,8 @@ def test_sizes(text, size):
     assert request(attach={"size": text})["size"] == size
 
 
-@pytest.mark.parametrize("text", ["", "G", "-1", "1.5G", "1GB", "0x10", "\u0665"])
+@pytest.mark.parametrize("text", ["", "G", "-1", "1.5G", "1GB", "0x10", "\u0665", "9" * 20,
+                                  "9" * 5000])
 def test_wrong_sizes(text):
     assert "size" in refused(attach={"size": text})
     assert "qos_rw_mb" in refused(attach={"qos_rw_mb": text})
