@@ -21,6 +21,7 @@
 #define SUITE_SHA384	 "TLS_AES_256_GCM_SHA384"
 #define SHA256_BYTES	 32u
 #define BUFFER_START	 1024u
+#define TICKET_AGE_BYTES 4u
 #define ALERT_REASON_MIN SSL_AD_REASON_OFFSET
 #define ALERT_REASON_MAX (SSL_AD_REASON_OFFSET + 255)
 
@@ -133,23 +134,78 @@ static bool is_plain(const unsigned char *id, size_t len)
 	return len > 0 && len < NET_TLS_IDENTITY_MAX;
 }
 
-static int server_key(SSL *ssl, const unsigned char *id, size_t len, SSL_SESSION **session)
+static bool find_key(struct tls_session *t, const unsigned char *id, size_t len,
+		     struct net_tls_key *key)
 {
-	struct tls_session *t = SSL_get_app_data(ssl);
 	char identity[NET_TLS_IDENTITY_MAX];
-	struct net_tls_key key;
 
-	*session = NULL;
 	if (!is_plain(id, len))
-		return 1;
+		return false;
 	memcpy(identity, id, len);
 	identity[len] = '\0';
-	if (t->find(t->arg, identity, &key)) {
-		*session = session_of(ssl, &key);
-		memcpy(t->identity, identity, len + 1);
-	}
+	if (!t->find(t->arg, identity, key))
+		return false;
+	memcpy(t->identity, identity, len + 1);
+	return true;
+}
+
+static int server_key(SSL *ssl, const unsigned char *id, size_t len, SSL_SESSION **session)
+{
+	struct net_tls_key key = { .len = 0 };
+
+	*session = find_key(SSL_get_app_data(ssl), id, len, &key) ? session_of(ssl, &key) : NULL;
 	OPENSSL_cleanse(&key, sizeof(key));
 	return 1;
+}
+
+static const char *suite_of(const struct net_tls_key *key)
+{
+	return key->len == SHA256_BYTES ? SUITE_SHA256 : SUITE_SHA384;
+}
+
+/* The next identity of a client's offer (RFC 8446, 4.2.11); @at moves behind it. */
+static bool next_identity(const unsigned char **at, size_t *left, const unsigned char **id,
+			  size_t *len)
+{
+	size_t all;
+
+	if (*left < 2)
+		return false;
+	*len = (size_t)(*at)[0] << 8 | (*at)[1];
+	all = 2 + *len + TICKET_AGE_BYTES;
+	if (*left < all)
+		return false;
+	*id = *at + 2;
+	*at += all;
+	*left -= all;
+	return true;
+}
+
+/*
+ * A key is for one suite, and OpenSSL takes the client's first suite before it looks at keys: so
+ * the offer is looked through here, and only the suite of the first known key stays.
+ */
+static int client_hello(SSL *ssl, int *alert, void *arg)
+{
+	struct net_tls_key key = { .len = 0 };
+	const unsigned char *at, *id;
+	size_t left, len;
+
+	(void)alert;
+	(void)arg;
+	if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &at, &left) || left < 2)
+		return SSL_CLIENT_HELLO_SUCCESS;
+	len = (size_t)at[0] << 8 | at[1];
+	at += 2;
+	left = len < left - 2 ? len : left - 2;
+	while (next_identity(&at, &left, &id, &len)) {
+		if (!find_key(SSL_get_app_data(ssl), id, len, &key))
+			continue;
+		(void)SSL_set_ciphersuites(ssl, suite_of(&key));
+		break;
+	}
+	OPENSSL_cleanse(&key, sizeof(key));
+	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
 /* --- contexts --------------------------------------------------------------------------------- */
@@ -189,8 +245,10 @@ static void make_shared(void)
 		SSL_CTX_set_psk_use_session_callback(shared.client, client_key);
 		SSL_CTX_set_verify(shared.client, SSL_VERIFY_PEER, NULL);
 	}
-	if (shared.server)
+	if (shared.server) {
+		SSL_CTX_set_client_hello_cb(shared.server, client_hello, NULL);
 		SSL_CTX_set_psk_find_session_callback(shared.server, server_key);
+	}
 }
 
 int tls_session_init(struct tls_session *t)
@@ -214,10 +272,7 @@ int tls_session_init(struct tls_session *t)
 		return 0;
 	}
 	SSL_set_connect_state(t->ssl);
-	return SSL_set_ciphersuites(t->ssl,
-				    t->key.len == SHA256_BYTES ? SUITE_SHA256 : SUITE_SHA384) == 1
-		       ? 0
-		       : -ENOMEM;
+	return SSL_set_ciphersuites(t->ssl, suite_of(&t->key)) == 1 ? 0 : -ENOMEM;
 }
 
 void tls_session_fini(struct tls_session *t)

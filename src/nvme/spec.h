@@ -676,6 +676,9 @@ _Static_assert(sizeof(struct nvme_discovery_log) == 1024, "Discovery log header"
 #define NVME_TREQ_REQUIRED	   1u
 #define NVME_TREQ_NOT_REQUIRED	   2u
 #define NVME_TREQ_SQ_FLOW_OFF	   4u
+/* Transport specific address subtype of TCP: the security type (NVMe/TCP 1.0, 3.5) */
+#define NVME_TCP_SECURITY_NONE	  0u
+#define NVME_TCP_SECURITY_TLS_1_3 2u
 
 /* --- features and asynchronous events (Base 2.0, 5.27, 5.2)
  * --------------------------------------- */

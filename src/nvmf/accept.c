@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "nvmf/ctrlr.h"
+#include "nvmf/psk.h"
 #include "nvmf/tcp.h"
 
 /* Descriptors that stay for files, devices and RPC clients. */
@@ -67,18 +68,34 @@ static struct nvmf_socket *socket_find(struct nvmf_target *tgt, const struct net
 	return NULL;
 }
 
-int nvmf_socket_get(struct nvmf_target *tgt, const struct net_addr *addr, struct nvmf_socket **out,
-		    struct error *err)
+/* A port that took both would leave it to an attacker which of them is spoken. */
+static int wrong_kind(const struct nvmf_socket *socket, struct error *err)
+{
+	char name[NET_ADDR_TEXT];
+
+	net_addr_text(&socket->addr, name, sizeof(name));
+	return error_set(err, -EEXIST,
+			 "%s is listened on %s TLS: secure_channel must be %s there; choose "
+			 "another port",
+			 name, socket->secure ? "with" : "without",
+			 socket->secure ? "true" : "false");
+}
+
+int nvmf_socket_get(struct nvmf_target *tgt, const struct net_addr *addr, bool secure,
+		    struct nvmf_socket **out, struct error *err)
 {
 	struct nvmf_socket *socket = socket_find(tgt, addr);
 	int rc;
 
+	if (socket && socket->secure != secure)
+		return wrong_kind(socket, err);
 	if (!socket) {
 		socket = calloc(1, sizeof(*socket));
 		if (!socket)
 			return error_set(err, -ENOMEM, "no memory for a listening socket");
 		socket->tgt = tgt;
 		socket->addr = *addr;
+		socket->secure = secure;
 		socket->portid = tgt->next_portid++;
 		rc = net_listen(addr, (int)tgt->tcp.acceptor_backlog, nvmf_accepted, socket,
 				&socket->listener, err);
@@ -196,7 +213,9 @@ void nvmf_accepted(struct net_listener *listener, void *user, struct net_stream 
 		return;
 	}
 	on = choose_reactor(tgt);
-	conn = conn_create(socket, stream, on);
+	conn = !socket->secure || net_stream_tls_accept(stream, nvmf_psk_find, tgt) == 0
+		       ? conn_create(socket, stream, on)
+		       : NULL;
 	if (!conn) {
 		refuse(tgt, stream, "no memory");
 		return;

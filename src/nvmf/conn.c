@@ -49,6 +49,7 @@ static void conn_free(struct reactor_msg *msg)
 	struct nvmf_conn *conn = container_of(msg, struct nvmf_conn, life_msg);
 
 	nvmf_conn_free_reqs(conn);
+	free(conn->identity);
 	free(conn);
 }
 

@@ -173,6 +173,9 @@ struct nvmf_conn {
 	struct reactor *reactor;
 	struct net_addr local, peer;
 
+	/* Whose key TLS proved; written before the Connect goes to reactor 0. */
+	char *identity;
+
 	/* Reactor 0's. */
 	struct {
 		TAILQ_ENTRY(nvmf_conn) link;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/le.h"
+#include "net/tls.h"
 #include "nvmf/ctrlr.h"
 
 #define COMMAND(sc) (NVME_STATUS(NVME_SCT_COMMAND, (sc)) | NVME_STATUS_DNR)
@@ -117,7 +118,8 @@ static const char *reason(uint16_t status, uint32_t where)
 	case NVME_SC_CONNECT_BUSY:
 		return "the target is leaving, or all controller ids are taken";
 	case NVME_SC_CONNECT_INVALID_HOST:
-		return "the host is not allowed there; nvmf_subsystem_add_host allows it";
+		return "the host is not allowed there, or its TLS key is of another host or "
+		       "subsystem; nvmf_subsystem_add_host allows it";
 	default:
 		return field_reason(where);
 	}
@@ -251,7 +253,8 @@ static uint16_t connect_decide(struct nvmf_req *req, const struct nvme_connect_d
 		return invalid(&req->cdw0, IN_DATA(subnqn));
 	if (!s->is_discovery && !nvmf_listener_of(s, conn->mgr.socket))
 		return invalid(&req->cdw0, IN_DATA(subnqn));
-	if (!nvmf_host_is_allowed(s, data->hostnqn))
+	if (!nvmf_host_is_allowed(s, data->hostnqn) ||
+	    (conn->mgr.socket->secure && !nvmf_host_proved(s, data->hostnqn, conn->identity)))
 		return COMMAND(NVME_SC_CONNECT_INVALID_HOST);
 	return qid == 0 ? connect_admin(req, s, data) : connect_io(req, s, data, qid);
 }
@@ -332,6 +335,17 @@ static void connect_answer(struct nvmf_req *req)
 	nvmf_req_complete(req, 0);
 }
 
+/* A copy: the stream may be gone when reactor 0 looks at it. */
+static uint16_t take_identity(struct nvmf_conn *conn)
+{
+	const char *identity = net_stream_tls_identity(conn->stream);
+
+	if (!identity || conn->identity)
+		return 0;
+	conn->identity = strdup(identity);
+	return conn->identity ? 0 : NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INTERNAL_ERROR);
+}
+
 void nvmf_connect_execute(struct nvmf_req *req)
 {
 	const struct nvme_connect_data *data = req->iov[0].iov_base;
@@ -340,6 +354,8 @@ void nvmf_connect_execute(struct nvmf_req *req)
 
 	if (!status)
 		status = nvmf_connect_check_data(data, &req->cdw0);
+	if (!status)
+		status = take_identity(req->conn);
 	if (status) {
 		tell_refusal(req, data, status);
 		connect_refused(req, status);

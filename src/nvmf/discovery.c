@@ -113,7 +113,9 @@ static void listener_put(struct log *log, const struct nvmf_subsystem *s,
 	e.trtype = NVME_TRTYPE_TCP;
 	e.adrfam = adrfam_code(listener->adrfam);
 	e.subtype = subtype;
-	e.treq = NVME_TREQ_NOT_REQUIRED | NVME_TREQ_SQ_FLOW_OFF;
+	e.treq = (listener->secure_channel ? NVME_TREQ_REQUIRED : NVME_TREQ_NOT_REQUIRED) |
+		 NVME_TREQ_SQ_FLOW_OFF;
+	e.tsas[0] = listener->secure_channel ? NVME_TCP_SECURITY_TLS_1_3 : NVME_TCP_SECURITY_NONE;
 	if (subtype == NVME_SUBTYPE_DISCOVERY_CUR)
 		le16_put(&e.eflags, EFLAG_PERSISTENT);
 	le16_put(&e.portid, listener->socket->portid);

@@ -10,6 +10,7 @@
 
 #include "base/container_of.h"
 #include "nvmf/ctrlr.h"
+#include "nvmf/psk.h"
 
 static struct nvmf_host *find(const struct nvmf_subsystem *s, const char *nqn)
 {
@@ -39,7 +40,33 @@ bool nvmf_match_not_allowed(const struct nvmf_close_wait *wait, const struct nvm
 	       !nvmf_host_is_allowed(wait->subject, conn->mgr.ctrlr->hostnqn);
 }
 
-int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *nqn, struct error *err)
+bool nvmf_host_proved(const struct nvmf_subsystem *s, const char *hostnqn, const char *identity)
+{
+	const struct nvmf_host *host = find(s, hostnqn);
+
+	return host && host->psk && identity && nvmf_psk_is(host->psk, identity);
+}
+
+void nvmf_host_free(struct nvmf_subsystem *s, struct nvmf_host *host)
+{
+	nvmf_psk_remove(s->tgt, host->psk);
+	free(host->psk_name);
+	free(host);
+}
+
+static int set_psk(struct nvmf_subsystem *s, struct nvmf_host *host,
+		   const struct nvmf_host_options *opts, struct error *err)
+{
+	if (!opts->psk)
+		return 0;
+	host->psk_name = strdup(opts->psk_name);
+	if (!host->psk_name)
+		return error_set(err, -ENOMEM, "no memory for host %s", host->nqn);
+	return nvmf_psk_add(s->tgt, host->nqn, s->nqn, opts->psk, &host->psk, err);
+}
+
+int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *nqn,
+			    const struct nvmf_host_options *opts, struct error *err)
 {
 	struct nvmf_host *host;
 	int rc = nvmf_nqn_check(nqn, err);
@@ -55,6 +82,11 @@ int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *nqn, struct er
 	if (!host)
 		return error_set(err, -ENOMEM, "no memory for host %s", nqn);
 	strcpy(host->nqn, nqn);
+	rc = set_psk(s, host, opts, err);
+	if (rc) {
+		nvmf_host_free(s, host);
+		return rc;
+	}
 	TAILQ_INSERT_HEAD(&s->hosts, host, link);
 	nvmf_discovery_changed(s->tgt);
 	return 0;
@@ -69,6 +101,7 @@ static void remove_start(struct nvmf_op *op)
 {
 	struct nvmf_subsystem *s = op->s;
 	struct nvmf_host *host = find(s, op->host);
+	bool had_key;
 
 	if (!host) {
 		nvmf_op_finish(op, error_set(&op->err, -ENOENT,
@@ -77,9 +110,10 @@ static void remove_start(struct nvmf_op *op)
 		return;
 	}
 	TAILQ_REMOVE(&s->hosts, host, link);
-	free(host);
+	had_key = host->psk;
+	nvmf_host_free(s, host);
 	nvmf_discovery_changed(s->tgt);
-	if (s->allow_any_host) {
+	if (s->allow_any_host && !had_key) {
 		nvmf_op_finish(op, 0);
 		return;
 	}

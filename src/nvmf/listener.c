@@ -115,7 +115,8 @@ static void add_start(struct nvmf_op *op)
 		nvmf_op_finish(op, rc);
 		return;
 	}
-	rc = nvmf_socket_get(s->tgt, &op->addr, &listener->socket, &op->err);
+	rc = nvmf_socket_get(s->tgt, &op->addr, listener->secure_channel, &listener->socket,
+			     &op->err);
 	if (rc) {
 		/* An address in use may be free in a moment: who tries again tells in the end. */
 		if (rc != -EADDRINUSE)
@@ -153,9 +154,11 @@ static int check_add(const struct nvmf_subsystem *s, const struct nvmf_listen_op
 		rc = check_ana(s, opts, err);
 	if (rc)
 		return rc;
-	if (opts->secure_channel)
+	if (opts->secure_channel && s->allow_any_host)
 		return error_set(err, -EINVAL,
-				 "secure_channel: TLS is not offered; leave it out or false");
+				 "secure_channel: subsystem %s allows any host, and TLS needs a "
+				 "key of each: nvmf_subsystem_allow_any_host with false first",
+				 s->nqn);
 	if (!s->tgt->has_tcp)
 		return error_set(err, -ENODEV,
 				 "target %s has no TCP transport; make it by nvmf_create_transport",

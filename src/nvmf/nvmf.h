@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/key_file.h"
 #include "base/uuid.h"
 #include "net/net.h"
 #include "nvme/spec.h"
@@ -172,7 +173,18 @@ void nvmf_subsystem_remove_ns(struct nvmf_subsystem *s, uint32_t nsid, nvmf_done
 void nvmf_ns_allow_host(struct nvmf_subsystem *s, uint32_t nsid, const char *host, bool allow,
 			nvmf_done *done, void *arg);
 
-int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *host, struct error *err);
+/**
+ * struct nvmf_host_options - how a host proves itself
+ * @psk: by TLS with this pre-shared key; NULL: it cannot use a secure listener
+ * @psk_name: what the key is called in a saved configuration
+ */
+struct nvmf_host_options {
+	const struct key *psk;
+	const char *psk_name;
+};
+
+int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *host,
+			    const struct nvmf_host_options *opts, struct error *err);
 /** nvmf_subsystem_remove_host() - the host's connections are closed before @done */
 void nvmf_subsystem_remove_host(struct nvmf_subsystem *s, const char *host, nvmf_done *done,
 				void *arg);

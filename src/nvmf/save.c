@@ -68,8 +68,13 @@ static void save_hosts(const struct nvmf_subsystem *s, json_t *array)
 	const struct nvmf_host *host;
 
 	TAILQ_FOREACH_REVERSE(host, &s->hosts, nvmf_hosts, link)
-	add(array, s->tgt, "nvmf_subsystem_add_host",
-	    json_pack("{s:s, s:s}", "nqn", s->nqn, "host", host->nqn));
+	{
+		json_t *params = json_pack("{s:s, s:s}", "nqn", s->nqn, "host", host->nqn);
+
+		if (host->psk)
+			json_object_set_new(params, "psk", json_string(host->psk_name));
+		add(array, s->tgt, "nvmf_subsystem_add_host", params);
+	}
 }
 
 static void save_ns(const struct nvmf_ns *ns, json_t *array)

@@ -202,7 +202,7 @@ static void free_lists(struct nvmf_subsystem *s)
 
 	while ((host = TAILQ_FIRST(&s->hosts))) {
 		TAILQ_REMOVE(&s->hosts, host, link);
-		free(host);
+		nvmf_host_free(s, host);
 	}
 	while ((listener = TAILQ_FIRST(&s->listeners))) {
 		TAILQ_REMOVE(&s->listeners, listener, link);

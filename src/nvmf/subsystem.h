@@ -72,8 +72,14 @@ struct nvmf_subsystem_part {
 	uint32_t count;
 } __attribute__((aligned(64)));
 
+struct nvmf_psk;
+
+/** struct nvmf_host - @psk: NULL: it cannot come over TLS; @psk_name: of the key, as it was named
+ */
 struct nvmf_host {
 	char nqn[NVME_NQN_FIELD];
+	struct nvmf_psk *psk;
+	char *psk_name;
 	TAILQ_ENTRY(nvmf_host) link;
 };
 
@@ -167,6 +173,10 @@ void nvmf_answer_later(nvmf_done *done, void *arg, int result, const struct erro
 int nvmf_subsystem_check_new(const char *nqn, const struct nvmf_subsystem_options *opts,
 			     struct error *err);
 bool nvmf_host_is_allowed(const struct nvmf_subsystem *s, const char *hostnqn);
+/** nvmf_host_proved() - the key of @identity, which TLS proved, is this host's and subsystem's */
+bool nvmf_host_proved(const struct nvmf_subsystem *s, const char *hostnqn, const char *identity);
+/** nvmf_host_free() - not in the list any more */
+void nvmf_host_free(struct nvmf_subsystem *s, struct nvmf_host *host);
 struct nvmf_listener *nvmf_listener_of(const struct nvmf_subsystem *s,
 				       const struct nvmf_socket *socket);
 struct nvmf_ns *nvmf_ns_find(const struct nvmf_subsystem *s, uint32_t nsid);

@@ -69,6 +69,7 @@ static void target_free(struct nvmf_target *tgt)
 		TAILQ_REMOVE(&tgt->referrals, r, link);
 		free(r);
 	}
+	pthread_mutex_destroy(&tgt->psk_lock);
 	free(tgt->notice);
 	free(tgt->groups);
 	free(tgt->conns_on);
@@ -88,6 +89,8 @@ static struct nvmf_target *target_alloc(const char *name)
 	TAILQ_INIT(&tgt->referrals);
 	TAILQ_INIT(&tgt->conns);
 	TAILQ_INIT(&tgt->close_waits);
+	LIST_INIT(&tgt->psks);
+	pthread_mutex_init(&tgt->psk_lock, NULL);
 	tgt->name = strdup(name);
 	tgt->conns_on = calloc(count, sizeof(*tgt->conns_on));
 	tgt->groups = aligned_alloc(64, count * sizeof(*tgt->groups));

@@ -11,6 +11,7 @@
 #ifndef NVMF_TARGET_H
 #define NVMF_TARGET_H
 
+#include <pthread.h>
 #include <sys/queue.h>
 
 #include "base/log.h"
@@ -79,6 +80,7 @@ struct nvmf_group {
 	unsigned int index;
 	LIST_HEAD(, nvmf_conn) conns;
 	struct nvmf_group_stats stats;
+	uint64_t tls_logged_ns;
 	/* Requests that want several buffers collect them one at a time, or none would finish. */
 	struct nvmf_req *collecting;
 	STAILQ_HEAD(, nvmf_req) collectors;
@@ -90,18 +92,25 @@ struct nvmf_group {
 /**
  * struct nvmf_socket - an address that is listened on
  * @listeners: of subsystems; @users: connections
+ * @secure: TLS is spoken there, and nothing else
  */
 struct nvmf_socket {
 	struct nvmf_target *tgt;
 	struct net_addr addr;
 	struct net_listener *listener; /* NULL once closed */
+	bool secure;
 	unsigned int listeners, users;
 	uint16_t portid;
 	TAILQ_ENTRY(nvmf_socket) link;
 };
 
-/** nvmf_socket_get() - of the address; made on first use */
-int nvmf_socket_get(struct nvmf_target *tgt, const struct net_addr *addr,
+/**
+ * nvmf_socket_get() - of the address; made on first use
+ *
+ * Return: 0; -EEXIST when it is one without TLS and @secure, or the other way; what net_listen()
+ * gave.
+ */
+int nvmf_socket_get(struct nvmf_target *tgt, const struct net_addr *addr, bool secure,
 		    struct nvmf_socket **socket, struct error *err);
 /** nvmf_socket_put() - a listener left; with the last the socket is closed */
 void nvmf_socket_put(struct nvmf_socket *socket);
@@ -172,6 +181,8 @@ struct nvmf_target {
 	unsigned int next_reactor;
 	uint64_t refusal_logged_ns;
 	TAILQ_HEAD(, nvmf_close_wait) close_waits;
+	LIST_HEAD(, nvmf_psk) psks; /* see psk.h */
+	pthread_mutex_t psk_lock;
 
 	/* The discovery log changed: told once, however many changes come meanwhile. */
 	struct nvmf_tell *notice;

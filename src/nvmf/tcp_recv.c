@@ -10,9 +10,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/container_of.h"
 #include "base/crc32c.h"
 #include "base/le.h"
+#include "net/tls.h"
 #include "nvmf/ctrlr.h"
 #include "nvmf/tcp.h"
 
@@ -384,12 +386,26 @@ static size_t stream_data(struct net_stream *stream, void *user, const uint8_t *
 	return taken;
 }
 
+/* One line a second at most: whoever knocks without a key must not fill the log. */
+static void tell_tls(struct nvmf_conn *conn, const char *why)
+{
+	uint64_t now = reactor_now_ns();
+	char name[NET_ADDR_TEXT];
+
+	if (conn->group->tls_logged_ns && now - conn->group->tls_logged_ns < NS_PER_SEC)
+		return;
+	conn->group->tls_logged_ns = now;
+	log_warning("nvmf: %s: TLS: %s", nvmf_conn_name(conn, name, sizeof(name)), why);
+}
+
 static void stream_closed(struct net_stream *stream, void *user, int reason)
 {
+	const char *tls = net_stream_tls_error(stream);
 	struct nvmf_conn *conn = user;
 	char name[NET_ADDR_TEXT];
 
-	(void)stream;
+	if (tls)
+		tell_tls(conn, tls);
 	log_info(nvmf, "nvmf: %s: connection ended by the host (%d)",
 		 nvmf_conn_name(conn, name, sizeof(name)), reason);
 	nvmf_conn_close(conn, NVMF_CLOSE_NOW);

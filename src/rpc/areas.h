@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/key_file.h"
 #include "rpc/rpc.h"
 
 extern struct rpc_area rpc_area_framework;
@@ -32,12 +33,19 @@ extern struct rpc_area rpc_area_nvmf_target;
 extern struct rpc_area rpc_area_nvmf_transport;
 extern struct rpc_area rpc_area_nvmf_subsystem;
 extern struct rpc_area rpc_area_nvmf_access;
+extern struct rpc_area rpc_area_keyring;
 
 /* Of what follows the state of bdevs. */
 void rpc_notify_start(void);
 void rpc_notify_fini(void);
 void rpc_bdev_start(void);
 void rpc_bdev_fini(void);
+/** rpc_keyring_read() - the key of a name; -ENOENT, or as key_file_read() */
+int rpc_keyring_read(const char *name, const struct key_form *form, struct key *key,
+		     struct error *err);
+/** rpc_keyring_save() - append what adds the keys again; rpc_keyring_fini() - forget them */
+void rpc_keyring_save(json_t *array);
+void rpc_keyring_fini(void);
 /** rpc_context_switch_stop() - no timer of it runs any more */
 void rpc_context_switch_stop(void);
 /** rpc_bdev_waits_end() - answer every bdev_get_bdevs that waits for a bdev */

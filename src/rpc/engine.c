@@ -22,6 +22,7 @@ void rpc_engine_register(void)
 		&rpc_area_lvol_change,	  &rpc_area_nvmf_target,
 		&rpc_area_nvmf_transport, &rpc_area_nvmf_subsystem,
 		&rpc_area_nvmf_access,	  &rpc_area_bdev_limits,
+		&rpc_area_keyring,
 	};
 
 	for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++)
@@ -34,6 +35,7 @@ void rpc_engine_unregister(void)
 {
 	rpc_bdev_fini();
 	rpc_notify_fini();
+	rpc_keyring_fini();
 	rpc_methods_free();
 }
 
@@ -50,8 +52,9 @@ const struct framework_subsystem *framework_subsystems(void)
 {
 	static const char *const nothing[] = { NULL };
 	static const char *const of_bdev[] = { "iobuf", NULL };
-	static const char *const of_nvmf[] = { "bdev", "iobuf", NULL };
+	static const char *const of_nvmf[] = { "bdev", "keyring", "iobuf", NULL };
 	static const struct framework_subsystem subsystems[] = {
+		{ "keyring", nothing, rpc_keyring_save },
 		{ "scheduler", nothing, rpc_tuning_save_scheduler },
 		{ "iobuf", nothing, rpc_tuning_save_iobuf },
 		{ "bdev", of_bdev, save_bdev },

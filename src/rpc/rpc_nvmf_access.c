@@ -4,15 +4,18 @@
  *
  * Threading: reactor 0.
  */
+#include <string.h>
+
 #include "rpc/rpc_nvmf.h"
 
-#define NO_SECRETS "hosts are not authenticated and TCP is not encrypted by this target"
+#define NO_DHCHAP "hosts are not authenticated by this target; psk is offered, with secure_channel"
 
 /** struct host - of a subsystem */
 struct host {
 	const char *nqn;
 	const char *host;
 	const char *tgt_name;
+	const char *psk;
 };
 
 static struct nvmf_subsystem *find(struct rpc_request *req, const struct host *p)
@@ -24,9 +27,9 @@ static const struct rpc_param add_host_params[] = {
 	RPC_PARAM(struct host, nqn, RPC_STRING, .required = true),
 	RPC_PARAM(struct host, host, RPC_STRING, .required = true),
 	RPC_PARAM(struct host, tgt_name, RPC_STRING),
-	RPC_REFUSED("psk", NO_SECRETS),
-	RPC_REFUSED("dhchap_key", NO_SECRETS),
-	RPC_REFUSED("dhchap_ctrlr_key", NO_SECRETS),
+	RPC_PARAM(struct host, psk, RPC_STRING),
+	RPC_REFUSED("dhchap_key", NO_DHCHAP),
+	RPC_REFUSED("dhchap_ctrlr_key", NO_DHCHAP),
 	RPC_END,
 };
 
@@ -35,9 +38,17 @@ static void add_host(struct rpc_request *req, void *params)
 	const struct host *p = params;
 	struct nvmf_subsystem *s = find(req, p);
 	struct error err = ERROR_INIT;
+	struct key key = { .len = 0 };
+	struct nvmf_host_options opts = { .psk = p->psk ? &key : NULL, .psk_name = p->psk };
+	int rc;
 
-	if (s)
-		rpc_done(req, nvmf_subsystem_add_host(s, p->host, &err), RPC_INTERNAL_ERROR, &err);
+	if (!s)
+		return;
+	rc = p->psk ? rpc_keyring_read(p->psk, &key_form_tls, &key, &err) : 0;
+	if (rc == 0)
+		rc = nvmf_subsystem_add_host(s, p->host, &opts, &err);
+	explicit_bzero(&key, sizeof(key));
+	rpc_done(req, rc, RPC_INTERNAL_ERROR, &err);
 }
 
 static const struct rpc_param remove_host_params[] = {

@@ -5,6 +5,7 @@
  * Threading: reactor 0.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "rpc/retry.h"
@@ -216,6 +217,7 @@ static const char *const ana_states[] = { "optimized", "non_optimized", "inacces
 struct listener {
 	struct of_subsystem of;
 	struct nvmf_listen_options address;
+	const char *sock_impl;
 	int ana_state;
 };
 
@@ -226,7 +228,7 @@ static const struct rpc_param add_listener_params[] = {
 		     .members = rpc_nvmf_address_params),
 	RPC_PARAM_AS(struct listener, address.secure_channel, "secure_channel", RPC_BOOL),
 	RPC_PARAM(struct listener, ana_state, RPC_ENUM, .names = ana_states),
-	RPC_UNUSED("sock_impl", RPC_STRING, sizeof(char *)),
+	RPC_PARAM(struct listener, sock_impl, RPC_STRING),
 	RPC_UNUSED("numa_id", RPC_INT, 4),
 	RPC_END,
 };
@@ -255,7 +257,17 @@ static void listener_attempt(struct rpc_retry *r)
 static void add_listener(struct rpc_request *req, void *params)
 {
 	struct listener *p = params;
+	bool ssl = p->sock_impl && strcmp(p->sock_impl, "ssl") == 0;
 
+	if (p->address.secure_channel && p->sock_impl && !ssl) {
+		rpc_fail(req, RPC_INVALID_PARAMS,
+			 "\"sock_impl\" is \"%.32s\" and \"secure_channel\" true: TLS is spoken by "
+			 "\"ssl\" only; leave one of them out",
+			 p->sock_impl);
+		return;
+	}
+	/* Either is how SPDK spells it. */
+	p->address.secure_channel |= ssl;
 	p->address.ana_state = ana_states[p->ana_state];
 	rpc_retry_start(req, p, listener_attempt);
 }

@@ -288,8 +288,10 @@ def test_subsystem(rpc, subsystem, listen_port):
     where = listen_address(listen_port)
     assert rpc.call("nvmf_subsystem_add_host", nqn=NQN, host=HOST) is True
     assert rpc.error("nvmf_subsystem_add_host", nqn=NQN, host=HOST).code == -32603
-    error = rpc.error("nvmf_subsystem_add_host", nqn=NQN, host=HOST, psk="key0")
-    assert error.code == -32602 and '"psk"' in error.message
+    error = rpc.error("nvmf_subsystem_add_host", nqn=NQN, host=HOST + "2", psk="key0")
+    assert error.code == -32603 and "no key 'key0'" in error.message
+    error = rpc.error("nvmf_subsystem_add_host", nqn=NQN, host=HOST + "2", dhchap_key="key0")
+    assert error.code == -32602 and '"dhchap_key"' in error.message
     assert rpc.call("nvmf_subsystem_add_listener", nqn=NQN, listen_address=where) is True
     assert rpc.error("nvmf_subsystem_add_listener", nqn=NQN, listen_address=where).code == -32602
     shown = rpc.call("nvmf_get_subsystems", nqn=NQN)[0]
