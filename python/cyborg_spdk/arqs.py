@@ -48,6 +48,8 @@ class Cyborg:
 
     def __init__(self, conf):
         try:
+            # Once more, now that auth_section may name another group.
+            loading.register_auth_conf_options(conf, GROUP.name)
             self.auth = loading.load_auth_from_conf_options(conf, GROUP.name)
         except exceptions.ClientException as e:
             raise CyborgError(f"the credentials of cyborg.conf's group [spdk]: {e}") from None

@@ -322,6 +322,17 @@ def test_program_once(cloud, node, bound, command):
     assert list(attached(node)) == [f"arq:{bound[0]}:{bound[1]}"]
 
 
+def test_program_takes_the_credentials_of_another_group(cloud, node, bound, command, tmp_path):
+    conf = tmp_path / "cyborg.conf"
+    own, _, credentials = conf.read_text().partition("auth_type")
+    conf.write_text(f"{own}auth_section = keystone_authtoken\n"
+                    f"[keystone_authtoken]\nauth_type{credentials}")
+    process = command("--once")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, said
+    assert list(attached(node)) == [f"arq:{bound[0]}:{bound[1]}"]
+
+
 @pytest.mark.parametrize("fault", ["attach:volume:begin", "attach:record", "attach:export"])
 def test_program_that_is_killed_while_it_attaches(cloud, node, bound, command, fault):
     killed = command("--once", CYBORG_SPDK_FAULT=fault)
