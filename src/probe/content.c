@@ -25,7 +25,7 @@
 
 /**
  * struct effort - how long bytes of no known format are looked for
- * @whole: so much is read from the start on, and all of what is not larger
+ * @whole: so many bytes are read from the start on, holes of a sparse file not counted
  * @limit_ns: but not for longer; then samples must do
  * @samples: that many, evenly, of the rest, of @sample bytes each
  */
@@ -208,23 +208,29 @@ static uint64_t next_data(int fd, uint64_t from, uint64_t size)
 
 /**
  * struct range - a look at [@at, @end) for a byte that is set
+ * @most: so many bytes are read, holes not counted
  * @until: clock_ns() after which it is broken off; 0: never
  */
 struct range {
-	uint64_t at, end, until;
+	uint64_t at, end, most, until;
 };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 /* Return: 1 when a byte is set, 0 with @r->at where it ended, or a negative errno. */
 static int range_is_set(int fd, unsigned char *buf, struct range *r)
 {
-	while (r->at < r->end && !(r->until && clock_ns() > r->until)) {
+	while (r->at < r->end && r->most && !(r->until && clock_ns() > r->until)) {
 		size_t want;
 		ssize_t n;
 
 		r->at = next_data(fd, r->at, r->end);
 		if (r->at >= r->end)
 			break;
-		want = r->end - r->at < CONTENT_CHUNK ? (size_t)(r->end - r->at) : CONTENT_CHUNK;
+		want = (size_t)least(least(r->end - r->at, r->most), CONTENT_CHUNK);
 		n = pread(fd, buf, want, (off_t)r->at);
 		if (n < 0)
 			return -errno;
@@ -233,6 +239,7 @@ static int range_is_set(int fd, unsigned char *buf, struct range *r)
 		if (!is_zero(buf, (size_t)n))
 			return 1;
 		r->at += (uint64_t)n;
+		r->most -= (uint64_t)n;
 	}
 	return 0;
 }
@@ -244,7 +251,7 @@ static int samples_are_set(int fd, unsigned char *buf, const struct effort *e, u
 	int rc = 0;
 
 	for (uint64_t at = from; rc == 0 && step && at < end; at += step) {
-		struct range r = { .at = at, .end = at + e->sample < end ? at + e->sample : end };
+		struct range r = { .at = at, .end = end, .most = e->sample };
 
 		rc = range_is_set(fd, buf, &r);
 	}
@@ -254,9 +261,8 @@ static int samples_are_set(int fd, unsigned char *buf, const struct effort *e, u
 static int find_bytes(struct probe_device *d, int fd, unsigned char *buf, const struct effort *e)
 {
 	uint64_t last = d->size > CONTENT_EDGE ? d->size - CONTENT_EDGE : 0;
-	struct range head = { .end = e->whole < last ? e->whole : last,
-			      .until = clock_ns() + e->limit_ns };
-	struct range tail = { .at = last, .end = d->size };
+	struct range head = { .end = last, .most = e->whole, .until = clock_ns() + e->limit_ns };
+	struct range tail = { .at = last, .end = d->size, .most = CONTENT_EDGE };
 	int rc = range_is_set(fd, buf, &head);
 
 	if (rc == 0)

@@ -114,8 +114,13 @@ static void test_security_bytes_in_the_middle_are_data(void **state)
 static void test_security_one_byte_of_a_large_file_is_data(void **state)
 {
 	struct file *f = *state;
+	int fd;
 
 	assert_int_equal(truncate(f->path, (off_t)8 << 30), 0);
+	/* Something that is zero comes first. */
+	fd = open(f->path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "", 1, (off_t)2 << 30), 1);
+	close(fd);
 	put(f, "x", ((off_t)5 << 30) + 12345);
 	expect(f, PROBE_HOLDS_DATA, PROBE_REASON_CONTENT, "not empty");
 }
