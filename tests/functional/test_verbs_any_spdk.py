@@ -96,6 +96,25 @@ def test_exports_are_back_after_a_crash(node, kit, release):
     assert again["data"] == attached["data"]
 
 
+@pytest.mark.parametrize("release, words", [
+    ("22.01", ["psk"]), ("24.01", None), (NEWEST, None)])
+def test_tls_by_path_by_name_and_not_at_all(node, kit, release, words):
+    path = node.dir / "psk"
+    path.write_text("NVMeTLSkey-1:01:VRLbtnN9AQb2WXW3c9+wEf/DRLz0QuLdbYvEhwtdWwNf9LrZ:")
+    path.chmod(0o600)
+    install(node, kit(release))
+    attach = ["attach", "vm1", "--host", HOST, "--psk", path]
+    if words:
+        failure = node.refused(*attach)
+        assert all(word in failure.message for word in words), failure.message
+        assert "23.05" in failure.message and node.status()["health"] == "ok"
+        return
+    answer = node(*attach)
+    assert node(*attach)["attachment"] == answer["attachment"]
+    assert node.status()["health"] == "ok"
+    detach(node, release)
+
+
 @pytest.mark.parametrize("release", WITHOUT_TCP)
 def test_release_without_nvme_tcp_is_refused_by_name(node, kit, release):
     failure = node.refused("install", "a", "--backing", node.dir / "backing", "--size", "16M",

@@ -100,8 +100,15 @@ class Session:
         return self.ask(todays[-1], params)
 
     def ask(self, today, params):
+        if today == "nvmf_subsystem_add_host" and "/" in params.get("psk", ""):
+            self.name_key(params["psk"])
         result = self.engine.call(today, self.release.to_today(today, params))
         return self.release.answer(today, result)
+
+    def name_key(self, path):
+        """Before 24.05 a PSK is its file's path, which the engine's keyring takes as a name."""
+        if path not in [key["name"] for key in self.engine.call("keyring_get_keys", None)]:
+            self.engine.call("keyring_file_add_key", {"name": path, "path": path})
 
     def answer(self, request):
         try:
