@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+import nvme_tcp as nvme
 from conftest import RpcClient, free_port, wait_until
 from mini_ceph import POOL, USER, ceph, running_ceph  # noqa: F401 (fixtures)
 
@@ -113,6 +114,26 @@ def test_data_is_the_image(connected, ceph, program):
     after = ceph.content(new)
     assert after[MIB:2 * MIB] == bytes(MIB)
     assert after[:MIB] == before[:MIB] and after[2 * MIB:] == before[2 * MIB:]
+
+
+def test_flush_and_fua_reach_the_cluster(target, ceph):
+    """Though librbd keeps what is written to itself, as long as it may."""
+    register(target, ceph, config_param={
+        "rbd_cache": "true", "rbd_cache_policy": "writeback", "rbd_cache_max_dirty_age": "3600",
+        "rbd_cache_writethrough_until_flush": "false"})
+    image = ceph.image(4)
+    create(target, image)
+    port = int(export(target, "r")[1].split(":")[1])
+    with nvme.Controller(("127.0.0.1", port), NQN) as controller:
+        q = controller.io_queue()
+        assert q.write(0, b"a" * 512).status == nvme.SUCCESS
+        assert ceph.content(image)[:512] == bytes(512)
+        assert q.write(8, b"b" * 512, dw12=1 << 30).status == nvme.SUCCESS
+        assert ceph.content(image)[4096:4608] == b"b" * 512
+        assert q.write(16, b"c" * 512).status == nvme.SUCCESS
+        assert ceph.content(image)[8192:8704] == bytes(512)
+        assert q.run(nvme.FLUSH, nsid=1).status == nvme.SUCCESS
+        assert ceph.content(image)[8192:8704] == b"c" * 512
 
 
 def test_configuration_is_loaded_again(connected, ceph, target_factory, tmp_path):
