@@ -19,6 +19,13 @@
 
 static TAILQ_HEAD(, rbd_bdev) rbd_bdevs = TAILQ_HEAD_INITIALIZER(rbd_bdevs);
 
+/* @done: NULL until the program leaves */
+static struct {
+	void (*done)(void *arg);
+	void *arg;
+	struct reactor_timer timer;
+} stopping;
+
 static struct bdev_module module = { .name = "rbd", .save = rbd_clusters_save };
 
 __attribute__((constructor)) static void register_module(void)
@@ -369,7 +376,8 @@ static int measure(struct rbd_bdev *r, struct error *err)
 static int show(struct rbd_bdev *r, struct error *err)
 {
 	struct bdev *bdev = &r->bdev;
-	int rc = check_unshared(r, err);
+	int rc = stopping.done == NULL ? check_unshared(r, err)
+				       : error_set(err, -ESHUTDOWN, "the target is leaving");
 
 	if (rc == 0)
 		rc = measure(r, err);
@@ -397,11 +405,6 @@ static int open_run(struct rbd_call *call, struct error *err)
 	return rbd_image_open(rbd_of_call(call), err);
 }
 
-static void open_undo(struct rbd_call *call)
-{
-	(void)rbd_image_close(rbd_of_call(call));
-}
-
 static void open_answer(struct rbd_call *call, int result, const struct error *err)
 {
 	struct rbd_bdev *r = rbd_of_call(call);
@@ -412,6 +415,7 @@ static void open_answer(struct rbd_call *call, int result, const struct error *e
 	r->done(r->arg, result, result == 0 ? &r->bdev : NULL, &refusal);
 }
 
+/* What was opened and is not wanted, or came too late, is closed. */
 static void open_end(struct rbd_call *call)
 {
 	struct rbd_bdev *r = rbd_of_call(call);
@@ -461,11 +465,9 @@ static struct rbd_bdev *rbd_new(const struct bdev_rbd_options *o, const char *na
 	r->bdev.uuid = o->uuid;
 	r->bdev.read_only = o->read_only;
 	r->changed.fn = changed;
-	r->call = (struct rbd_call){ .limit_ns = RBD_CALL_NS,
-				     .run = open_run,
-				     .undo = open_undo,
-				     .answer = open_answer,
-				     .end = open_end };
+	r->call = (struct rbd_call){
+		.limit_ns = RBD_CALL_NS, .run = open_run, .answer = open_answer, .end = open_end
+	};
 	name_call(&r->call, r, "opened");
 	return r;
 }
@@ -508,16 +510,11 @@ int bdev_rbd_delete(const char *name, void (*done)(void *arg, int result), void 
 
 /* --- the end -------------------------------------------------------------------------------- */
 
-static struct {
-	void (*done)(void *arg);
-	void *arg;
-	struct reactor_timer timer;
-} stopping;
-
 /* Whoever waits for us has a time limit too: a thread that librbd holds would come back to nothing.
  */
 static void stop_when_idle(struct reactor_timer *timer)
 {
+	rbd_clusters_close();
 	if (rbd_calls() > 0)
 		reactor_timer_start(timer, STOP_POLL_NS);
 	else
@@ -529,6 +526,5 @@ void bdev_rbd_stop(void (*done)(void *arg), void *arg)
 	stopping.done = done;
 	stopping.arg = arg;
 	stopping.timer.fn = stop_when_idle;
-	rbd_clusters_close();
 	stop_when_idle(&stopping.timer);
 }

@@ -47,8 +47,7 @@ static void *call_thread(void *arg)
 
 	reactor_thread_unpin();
 	call->result = call->run(call, &call->error);
-	if (!settle(call, RETURNED) && call->result == 0 && call->undo != NULL)
-		call->undo(call);
+	(void)settle(call, RETURNED);
 	reactor_send_foreign(reactor_at(0), &call->msg);
 	return NULL;
 }

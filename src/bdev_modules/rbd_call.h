@@ -18,17 +18,14 @@
  * @what: for messages: what is being done, "image rbd/a is opened"
  * @limit_ns: for run()
  * @run: its thread: do it; returns a negative errno with @err filled, or 0
- * @undo: its thread: the time was over before run() returned, and with 0: give back what it made;
- *        NULL for nothing
  * @answer: reactor 0, once: what run() returned, or -ETIMEDOUT when the time is over. Then run() is
  *          still at work, and what it works on belongs to it.
- * @end: reactor 0, last: the thread is done with it
+ * @end: reactor 0, last: the thread is done with it; what run() made too late is given back here
  */
 struct rbd_call {
 	char what[160];
 	uint64_t limit_ns;
 	int (*run)(struct rbd_call *call, struct error *err);
-	void (*undo)(struct rbd_call *call);
 	void (*answer)(struct rbd_call *call, int result, const struct error *err);
 	void (*end)(struct rbd_call *call);
 

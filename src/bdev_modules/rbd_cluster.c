@@ -184,21 +184,52 @@ void rbd_cluster_disconnect(struct rbd_cluster *c)
 	c->rados = NULL;
 }
 
-/* --- registering ---------------------------------------------------------------------------- */
+/* --- disconnecting -------------------------------------------------------------------------- */
 
 static struct rbd_cluster *cluster_of(struct rbd_call *call)
 {
 	return container_of(call, struct rbd_cluster, call);
 }
 
+static int shutdown_run(struct rbd_call *call, struct error *err)
+{
+	(void)err;
+	rbd_cluster_disconnect(cluster_of(call));
+	return 0;
+}
+
+static void shutdown_answer(struct rbd_call *call, int result, const struct error *err)
+{
+	struct rbd_cluster *c = cluster_of(call);
+
+	if (c->done != NULL)
+		c->done(c->arg, result, NULL, err);
+}
+
+static void shutdown_end(struct rbd_call *call)
+{
+	cluster_free(cluster_of(call));
+}
+
+/* Of one that is in no list any more. */
+static void shut_down(struct rbd_cluster *c, bdev_rbd_done_fn *done, void *arg)
+{
+	c->done = done;
+	c->arg = arg;
+	c->call = (struct rbd_call){ .limit_ns = RBD_CLOSE_NS,
+				     .run = shutdown_run,
+				     .answer = shutdown_answer,
+				     .end = shutdown_end };
+	snprintf(c->call.what, sizeof(c->call.what), "the connection to Ceph cluster %s is closed",
+		 c->name);
+	rbd_call_start_sure(&c->call);
+}
+
+/* --- registering ---------------------------------------------------------------------------- */
+
 static int connect_run(struct rbd_call *call, struct error *err)
 {
 	return rbd_cluster_connect(cluster_of(call), err);
-}
-
-static void connect_undo(struct rbd_call *call)
-{
-	rbd_cluster_disconnect(cluster_of(call));
 }
 
 static void connect_answer(struct rbd_call *call, int result, const struct error *err)
@@ -211,11 +242,16 @@ static void connect_answer(struct rbd_call *call, int result, const struct error
 	c->done(c->arg, result, NULL, err);
 }
 
+/* A connection that came too late is not wanted any more. */
 static void connect_end(struct rbd_call *call)
 {
 	struct rbd_cluster *c = cluster_of(call);
 
-	if (!c->ready && c->rados == NULL)
+	if (c->ready)
+		return;
+	if (c->rados != NULL)
+		shut_down(c, NULL, NULL);
+	else
 		cluster_free(c);
 }
 
@@ -253,7 +289,6 @@ int bdev_rbd_register_cluster(const struct bdev_rbd_cluster_options *o, bdev_rbd
 	c->arg = arg;
 	c->call = (struct rbd_call){ .limit_ns = RBD_CALL_NS,
 				     .run = connect_run,
-				     .undo = connect_undo,
 				     .answer = connect_answer,
 				     .end = connect_end };
 	snprintf(c->call.what, sizeof(c->call.what), "Ceph cluster %s is connected to", o->name);
@@ -266,41 +301,6 @@ int bdev_rbd_register_cluster(const struct bdev_rbd_cluster_options *o, bdev_rbd
 }
 
 /* --- unregistering -------------------------------------------------------------------------- */
-
-static int shutdown_run(struct rbd_call *call, struct error *err)
-{
-	(void)err;
-	rbd_cluster_disconnect(cluster_of(call));
-	return 0;
-}
-
-static void shutdown_answer(struct rbd_call *call, int result, const struct error *err)
-{
-	struct rbd_cluster *c = cluster_of(call);
-
-	if (c->done != NULL)
-		c->done(c->arg, result, NULL, err);
-}
-
-static void shutdown_end(struct rbd_call *call)
-{
-	cluster_free(cluster_of(call));
-}
-
-static void shut_down(struct rbd_cluster *c, bdev_rbd_done_fn *done, void *arg)
-{
-	TAILQ_REMOVE(&clusters, c, link);
-	c->ready = false;
-	c->done = done;
-	c->arg = arg;
-	c->call = (struct rbd_call){ .limit_ns = RBD_CLOSE_NS,
-				     .run = shutdown_run,
-				     .answer = shutdown_answer,
-				     .end = shutdown_end };
-	snprintf(c->call.what, sizeof(c->call.what), "the connection to Ceph cluster %s is closed",
-		 c->name);
-	rbd_call_start_sure(&c->call);
-}
 
 static int refuse_name(const char *name, struct error *err)
 {
@@ -323,6 +323,7 @@ int bdev_rbd_unregister_cluster(const char *name, bdev_rbd_done_fn *done, void *
 	if (c->users > 0)
 		return error_set(err, -EBUSY, "Ceph cluster \"%s\" has %u bdevs: delete them first",
 				 name, c->users);
+	TAILQ_REMOVE(&clusters, c, link);
 	shut_down(c, done, arg);
 	return 0;
 }
@@ -333,8 +334,10 @@ void rbd_clusters_close(void)
 
 	for (; c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->ready && c->users == 0)
-			shut_down(c, NULL, NULL);
+		if (!c->ready || c->users > 0)
+			continue;
+		TAILQ_REMOVE(&clusters, c, link);
+		shut_down(c, NULL, NULL);
 	}
 }
 

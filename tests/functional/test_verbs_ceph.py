@@ -371,6 +371,20 @@ def test_silent_cluster(any_door, ceph):
     any_door.end()
 
 
+def test_killed_target_waits_for_a_silent_cluster(door, ceph):
+    """It is started again and again, and serves when the cluster is back."""
+    data = door.attach("vm1", ceph.image())["data"]
+    ceph.script("down")
+    _, target = door.cli.pids("c")
+    os.kill(target, signal.SIGKILL)
+    wait_until(lambda: door.cli.pids("c")[1] != target, "its end")
+    assert door.cli.status()["health"] == "down"
+    ceph.script("up")
+    wait_until(lambda: door.cli.status()["health"] == "ok", "the exports", 60)
+    assert door.io(data, "-w", "write", "--verify") == 0
+    door.end()
+
+
 def check_whole(door, image):
     assert door.cli.status()["health"] == "ok", door.drift()
     assert len(door.ceph.watchers(image)) == 1
