@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "net/tls_session.h"
+
 #define BYTES 300000u
 
 /* Which end speaks what, and what the bytes between them go through. */
@@ -332,6 +334,67 @@ static void test_security_tls_connection_that_is_cut(void **state)
 	assert_true(t.got < BYTES);
 }
 
+/* --- ClientHellos that are spoilt ------------------------------------------------------------- */
+
+static void hello(struct tls_buffer *out)
+{
+	struct tls_session client = { .identity = UNIT_IDENTITY };
+
+	unit_key(&client.key, 32);
+	assert_int_equal(tls_session_init(&client), 0);
+	assert_int_equal(tls_session_handshake(&client), 0);
+	assert_true(client.next.len > 100);
+	*out = client.next;
+	client.next = (struct tls_buffer){ .data = NULL };
+	tls_session_fini(&client);
+}
+
+/* Return: what a server made of it; it never comes to the end. */
+static int offer(const uint8_t *data, size_t len)
+{
+	struct tls_session server = { .server = true, .find = unit_find_key };
+	int rc;
+
+	assert_int_equal(tls_session_init(&server), 0);
+	server.in = data;
+	server.in_len = len;
+	rc = tls_session_handshake(&server);
+	assert_true(rc <= 0);
+	assert_false(server.ready);
+	tls_session_fini(&server);
+	return rc;
+}
+
+/* Every byte, and every length within, of the identities too; and every part of it. */
+static void test_security_tls_spoilt_hellos(void **state)
+{
+	struct tls_buffer good;
+	uint8_t *bad;
+
+	(void)state;
+	hello(&good);
+	assert_int_equal(offer(good.data, good.len), 0);
+	for (size_t i = 0; i < good.len; i++) {
+		static const uint8_t flips[] = { 0x01, 0x80, 0xff };
+
+		for (size_t k = 0; k < sizeof(flips); k++) {
+			bad = malloc(good.len);
+			assert_non_null(bad);
+			memcpy(bad, good.data, good.len);
+			bad[i] ^= flips[k];
+			offer(bad, good.len);
+			free(bad);
+		}
+		/* Of its own memory, so that a byte behind it is noticed. */
+		bad = malloc(i + 1);
+		assert_non_null(bad);
+		memcpy(bad, good.data, i + 1);
+		offer(bad, i + 1);
+		free(bad);
+	}
+	free(good.data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_peer_that_says_nothing),
 		cmocka_unit_test(test_security_tls_changed_bytes),
 		cmocka_unit_test(test_security_tls_connection_that_is_cut),
+		cmocka_unit_test(test_security_tls_spoilt_hellos),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
