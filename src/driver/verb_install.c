@@ -70,20 +70,6 @@ int backing_judge(struct driver *d, const struct probe_device *dev, const char *
 	return 0;
 }
 
-/* By what it is, not only by how it is written: a file has as many names as links. */
-static bool same_backing(const char *path, const char *other)
-{
-	struct stat a, b;
-
-	if (!strcmp(path, other))
-		return true;
-	if (!*other || stat(path, &a) < 0 || stat(other, &b) < 0)
-		return false;
-	if (S_ISBLK(a.st_mode))
-		return S_ISBLK(b.st_mode) && a.st_rdev == b.st_rdev;
-	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 /* Even while the other's target is down and nothing holds the backing open. */
 int backing_check_unshared(struct driver *d, const struct accelerator *a, struct error *err)
 {
@@ -92,7 +78,7 @@ int backing_check_unshared(struct driver *d, const struct accelerator *a, struct
 	int rc = n < 0 ? (int)n : 0;
 
 	for (ssize_t i = 0; i < n && rc == 0; i++) {
-		if (same_backing(a->path, list[i].path))
+		if (probe_is_same_path(d->probe, a->path, list[i].path))
 			rc = error_set(err, -EBUSY,
 				       "%s is the backing of the accelerator %s already: uninstall "
 				       "that, or take another backing",
@@ -151,14 +137,17 @@ static int check_not_of_function(struct driver *d, const struct probe_device *de
 	return rc;
 }
 
-static int plan_existing(struct driver *d, struct accelerator *a, const char *path, uint64_t size,
-			 const char *force, struct error *err)
+static int plan_file_or_device(struct driver *d, struct accelerator *a, const char *path,
+			       uint64_t size, const char *force, struct error *err)
 {
 	struct probe_device *dev = calloc(1, sizeof(*dev));
 	int rc = dev ? probe_path(d->probe, path, dev, err)
 		     : error_set(err, -ENOMEM, "out of memory");
 
-	if (rc == 0) {
+	if (rc == -ENOENT) {
+		*err = (struct error)ERROR_INIT;
+		rc = plan_new_file(d, a, path, size, err);
+	} else if (rc == 0) {
 		snprintf(a->kind, sizeof(a->kind), "%s",
 			 strcmp(dev->kind, "file") ? "device" : "file");
 		snprintf(a->path, sizeof(a->path), "%s", dev->path);
@@ -193,16 +182,13 @@ static int plan_named(struct verb_run *v, struct accelerator *a, const json_t *r
 {
 	const char *force = json_string_value(json_object_get(request, "force"));
 	struct function_name function;
-	struct stat st;
 	int rc = function_named(path, &function, err);
 
 	if (rc < 0)
 		return rc;
 	if (rc > 0)
 		return function_plan(v, &function, request, a, err);
-	if (stat(path, &st) < 0 && errno == ENOENT)
-		return plan_new_file(v->d, a, path, size, err);
-	return plan_existing(v->d, a, path, size, force, err);
+	return plan_file_or_device(v->d, a, path, size, force, err);
 }
 
 static int plan_backing(struct verb_run *v, struct accelerator *a, const json_t *request,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Regular files as backing: used by a loop device, as swap, under a lock, or open in a process.
+ * Whatever touches the file itself is done in a child process.
  *
  * Threading: as probe.h.
  */
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #include "probe/internal.h"
+
+#define FILE_FINDINGS 4
 
 static int find_opens(struct probe *p, struct probe_device *d, const struct stat *st)
 {
@@ -89,7 +92,140 @@ static int find_unwritable(struct probe_device *d)
 			  "%s is not writable: %s", d->path, error_errno_text(-errno));
 }
 
-static int find_all(struct probe *p, struct probe_device *d, int fd, const struct stat *st)
+enum { LOOK, OPEN_FILE };
+
+/**
+ * struct file_answer - what comes back from the child
+ * @rc, @failed: what went wrong, and where
+ * @findings: of a regular file
+ */
+struct file_answer {
+	int rc, failed;
+	struct stat st;
+	char path[PATH_MAX];
+	size_t count;
+	struct probe_finding findings[FILE_FINDINGS];
+};
+
+/**
+ * struct file_look - a path that is looked at
+ * @status: of probe_limited()
+ */
+struct file_look {
+	struct probe *p;
+	const char *path;
+	struct probe_device *d;
+	int status;
+	struct file_answer answer;
+};
+
+static void give_findings(struct file_answer *a, struct probe_device *d, size_t before)
+{
+	for (; a->count < FILE_FINDINGS && before < d->finding_count; before++)
+		a->findings[a->count++] = d->findings[before];
+}
+
+static int take_findings(struct probe_device *d, const struct file_answer *a)
+{
+	int rc = a->rc;
+
+	for (size_t i = 0; rc == 0 && i < a->count; i++)
+		rc = probe_find(d, a->findings[i].reason, a->findings[i].verdict,
+				a->findings[i].remedy, "%s", a->findings[i].text);
+	return rc;
+}
+
+/* In the child: what only the file itself tells. */
+static void look_at(struct file_look *l, struct file_answer *a)
+{
+	struct probe_device d = { .kind = "file" };
+	int fd;
+
+	a->failed = LOOK;
+	if (stat(l->path, &a->st) < 0 || (S_ISREG(a->st.st_mode) && !realpath(l->path, a->path))) {
+		a->rc = -errno;
+		return;
+	}
+	if (!S_ISREG(a->st.st_mode))
+		return;
+	a->failed = OPEN_FILE;
+	snprintf(d.path, sizeof(d.path), "%s", a->path);
+	fd = open(a->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		a->rc = -errno;
+		return;
+	}
+	a->rc = find_locks(l->p, &d, fd, &a->st);
+	if (a->rc == 0)
+		a->rc = find_unwritable(&d);
+	close(fd);
+	give_findings(a, &d, 0);
+	probe_device_fini(&d);
+}
+
+static void read_content(struct file_look *l, struct file_answer *a)
+{
+	int fd = open(l->d->path, O_RDONLY | O_CLOEXEC);
+	size_t before = l->d->finding_count;
+
+	a->failed = OPEN_FILE;
+	a->rc = fd < 0 ? -errno : probe_find_content(l->p, l->d, fd, true);
+	if (fd >= 0)
+		close(fd);
+	give_findings(a, l->d, before);
+}
+
+/* What is looked at before is told by whether the device is there yet. */
+static void work(void *arg, size_t i, void *answer)
+{
+	struct file_look *l = arg;
+
+	(void)i;
+	if (l->d)
+		read_content(l, answer);
+	else
+		look_at(l, answer);
+}
+
+static void done(void *arg, size_t i, int status, const void *answer)
+{
+	struct file_look *l = arg;
+
+	(void)i;
+	l->status = status;
+	if (status == 0)
+		memcpy(&l->answer, answer, sizeof(l->answer));
+}
+
+/* On a dead network file system each of these waits for ever. */
+static int ask_child(struct file_look *l, struct error *err)
+{
+	int rc = probe_limited(l->p, &(struct probe_limited){ .count = 1,
+							      .size = sizeof(l->answer),
+							      .limit_ns = l->p->patience_ns,
+							      .work = work,
+							      .done = done,
+							      .arg = l });
+
+	if (rc == 0)
+		rc = l->status;
+	if (rc == -ETIMEDOUT)
+		return error_set(err, rc,
+				 "%s: its file system does not answer within %u s: see whether its "
+				 "server runs, or take another file",
+				 l->path, (unsigned int)(l->p->patience_ns / NS_PER_SEC));
+	if (rc < 0)
+		return error_set(err, rc, "%s was not looked at: %s", l->path,
+				 error_errno_text(rc));
+	if (l->answer.rc == 0)
+		return 0;
+	return error_set(err, l->answer.rc,
+			 l->answer.failed == LOOK ? "%s: %s" : "file %s cannot be opened: %s",
+			 l->path, error_errno_text(l->answer.rc));
+}
+
+/* What others do with the file, asked without touching it. */
+static int find_users(struct probe *p, struct probe_device *d, const struct stat *st)
 {
 	int rc = probe_find_loops(p, d, st->st_ino);
 
@@ -101,63 +237,80 @@ static int find_all(struct probe *p, struct probe_device *d, int fd, const struc
 		rc = find_opens(p, d, st);
 	if (rc == 0 && probe_device_verdict(d) < PROBE_IN_USE)
 		rc = probe_find_hidden(p, d, st->st_ino);
+	return rc;
+}
+
+static int find_all(struct file_look *l, struct probe_device *d, struct error *err)
+{
+	int rc = find_users(l->p, d, &l->answer.st);
+
 	if (rc == 0)
-		rc = find_locks(p, d, fd, st);
+		rc = take_findings(d, &l->answer);
 	if (rc == 0 && d->size < (1 << 20))
 		rc = probe_find(d, PROBE_REASON_SIZE, PROBE_UNFIT, "enlarge it (truncate -s)",
 				"%s has %llu bytes; at least 1 MiB is needed", d->path,
 				(unsigned long long)d->size);
-	if (rc == 0)
-		rc = find_unwritable(d);
-	if (rc == 0 && probe_device_verdict(d) < PROBE_UNFIT)
-		rc = probe_find_content(p, d, fd, true);
+	if (rc < 0)
+		return error_set(err, rc, "file %s: %s", d->path, error_errno_text(rc));
+	if (probe_device_verdict(d) >= PROBE_UNFIT)
+		return 0;
+	l->d = d;
+	rc = ask_child(l, err);
+	if (rc == 0 && take_findings(d, &l->answer) < 0)
+		rc = error_set(err, -ENOMEM, "out of memory");
 	return rc;
 }
 
-static int fill_file(struct probe *p, const char *path, const struct stat *st,
-		     struct probe_device *d, struct error *err)
+static int fill_file(struct file_look *l, struct probe_device *d, struct error *err)
 {
+	const struct stat *st = &l->answer.st;
 	const char *slash;
-	int fd, rc;
+	int rc;
 
 	memset(d, 0, sizeof(*d));
 	d->kind = "file";
-	if (!realpath(path, d->path))
-		return error_set(err, -errno, "file %s: %s", path, error_errno_text(-errno));
+	snprintf(d->path, sizeof(d->path), "%s", l->answer.path);
 	slash = strrchr(d->path, '/');
 	snprintf(d->name, sizeof(d->name), "%.255s", slash + 1);
-	d->dev = p->file_dev = st->st_dev;
-	p->file_ino = st->st_ino;
+	d->dev = l->p->file_dev = st->st_dev;
+	l->p->file_ino = st->st_ino;
 	d->size = (uint64_t)st->st_size;
 	d->block_size = 512;
 	d->numa_node = -1;
 	snprintf(d->serial, sizeof(d->serial), "FILE-%llx-%llx", (unsigned long long)st->st_dev,
 		 (unsigned long long)st->st_ino);
-	fd = open(d->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return error_set(err, -errno, "file %s cannot be opened: %s", d->path,
-				 error_errno_text(-errno));
-	rc = find_all(p, d, fd, st);
-	close(fd);
-	if (rc < 0) {
+	rc = find_all(l, d, err);
+	if (rc < 0)
 		probe_device_fini(d);
-		return error_set(err, rc, "file %s: %s", d->path, error_errno_text(rc));
-	}
-	return 0;
+	return rc;
+}
+
+static int look_and_fill(struct file_look *l, struct probe_device *out, struct error *err)
+{
+	int rc = ask_child(l, err);
+
+	if (rc < 0)
+		return rc;
+	if (S_ISBLK(l->answer.st.st_mode))
+		return probe_block_path(l->p, l->answer.st.st_rdev, out, err);
+	if (S_ISREG(l->answer.st.st_mode))
+		return fill_file(l, out, err);
+	return error_set(err, -EINVAL,
+			 "%s is neither a block device nor a regular file: give one of these",
+			 l->path);
 }
 
 int probe_path(struct probe *p, const char *path, struct probe_device *out, struct error *err)
 {
-	struct stat st;
+	struct file_look *l = calloc(1, sizeof(*l));
+	int rc;
 
+	if (!l)
+		return error_set(err, -ENOMEM, "out of memory");
 	probe_refresh(p);
-	if (stat(path, &st) < 0)
-		return error_set(err, -errno, "%s: %s", path, error_errno_text(-errno));
-	if (S_ISBLK(st.st_mode))
-		return probe_block_path(p, st.st_rdev, out, err);
-	if (S_ISREG(st.st_mode))
-		return fill_file(p, path, &st, out, err);
-	return error_set(err, -EINVAL,
-			 "%s is neither a block device nor a regular file: give one of these",
-			 path);
+	l->p = p;
+	l->path = path;
+	rc = look_and_fill(l, out, err);
+	free(l);
+	return rc;
 }

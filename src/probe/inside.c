@@ -189,7 +189,7 @@ int probe_inside(struct probe *p, struct probe_device *devices, size_t count, bo
 	struct inside in = { .p = p,
 			     .devices = devices,
 			     .closely = closely,
-			     .limit_ns = closely ? PROBE_PATIENCE_NS : PROBE_LIMIT_NS };
+			     .limit_ns = closely ? p->patience_ns : PROBE_LIMIT_NS };
 	int rc;
 
 	if (!p->live || !count)

@@ -89,6 +89,7 @@ struct probe_loop {
  * @pins: paths of mount namespaces that may have no process
  * @paths, @identities: what was asked of paths outside /dev
  * @blind_fds, @blind_mounts: processes whose files, and whose mounts, this user may not see
+ * @patience_ns: PROBE_PATIENCE_NS; less in tests
  * @stuck: children that could not be killed yet
  * @wait, @turn, @meanwhile_arg: see probe_set_meanwhile(); NULL: nothing else is done
  */
@@ -112,6 +113,7 @@ struct probe {
 	bool have_mappings;
 	unsigned int blind_fds, blind_mounts;
 	bool looked, have_loops;
+	uint64_t patience_ns;
 	pid_t stuck[16];
 	size_t stuck_count;
 	probe_wait_fn wait;

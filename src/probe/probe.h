@@ -198,9 +198,16 @@ void probe_devices_fini(struct probe_devices *d);
  * @out: given back by probe_device_fini() after 0
  *
  * Return: 0; -ENOENT when nothing is there; -EINVAL when it is neither a block device nor a
- * regular file; other errno of the lookup.
+ * regular file; -ETIMEDOUT when its file system does not answer; other errno of the lookup.
  */
 int probe_path(struct probe *p, const char *path, struct probe_device *out, struct error *err);
+
+/**
+ * probe_is_same_path() - both lead to one file or device, however they are written
+ *
+ * False where one is not there, or its file system does not answer within five seconds.
+ */
+bool probe_is_same_path(struct probe *p, const char *path, const char *other);
 
 /**
  * probe_refresh() - forget what was read of processes

@@ -23,6 +23,7 @@ struct probe *probe_create(const char *root)
 	if (!p)
 		return NULL;
 	p->live = !root;
+	p->patience_ns = PROBE_PATIENCE_NS;
 	snprintf(p->root, sizeof(p->root), "%s", root ? root : "");
 	return p;
 }

@@ -86,6 +86,27 @@ static struct probe_identity ask_child(struct probe *p, const char *path)
 	return q.answer;
 }
 
+static struct probe_identity identity_of(struct probe *p, const char *path)
+{
+	struct probe_identity id;
+
+	if (strncmp(path, "/dev/", 5) != 0)
+		return ask_child(p, path);
+	identify(path, &id);
+	return id;
+}
+
+bool probe_is_same_path(struct probe *p, const char *path, const char *other)
+{
+	struct probe_identity a, b;
+
+	if (!path[0] || !other[0] || !strcmp(path, other))
+		return path[0] && other[0];
+	a = identity_of(p, path);
+	b = identity_of(p, other);
+	return a.type && a.type == b.type && a.dev == b.dev && a.ino == b.ino;
+}
+
 bool probe_is_same(struct probe *p, const struct probe_device *d, ino_t ino, const char *path)
 {
 	struct probe_identity id;
@@ -94,9 +115,6 @@ bool probe_is_same(struct probe *p, const struct probe_device *d, ino_t ino, con
 		return true;
 	if (!p->live || path[0] != '/')
 		return false;
-	if (!strncmp(path, "/dev/", 5))
-		identify(path, &id);
-	else
-		id = ask_child(p, path);
+	id = identity_of(p, path);
 	return id.type == (ino ? S_IFREG : S_IFBLK) && id.dev == d->dev && id.ino == ino;
 }

@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -415,6 +417,62 @@ static void test_small_file_is_unfit(void **state)
 	expect(f, PROBE_UNFIT, PROBE_REASON_SIZE, "4096 bytes");
 }
 
+/* A FUSE server that never says a word, in a mount namespace that goes with this process. */
+static int mount_silent(const char *where)
+{
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	char options[64];
+
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (fd < 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	return mount("silent", where, "fuse", 0, options);
+}
+
+static int look_at_silent(struct file *f)
+{
+	struct error err = ERROR_INIT;
+	char path[128];
+	int rc;
+
+	if (mount_silent(f->dir) < 0)
+		return 77;
+	snprintf(path, sizeof(path), "%s/backing", f->dir);
+	f->probe->patience_ns = NS_PER_SEC;
+	rc = probe_path(f->probe, path, f->dev, &err);
+	return rc == -ETIMEDOUT && strstr(err.text, path) && strstr(err.text, "within 1 s") ? 0 : 1;
+}
+
+static void test_file_on_a_dead_file_system_is_named(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(look_at_silent(*state));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_same_paths(void **state)
+{
+	struct file *f = *state;
+	char link[128];
+
+	tree_link(f->dir, "link", f->path);
+	snprintf(link, sizeof(link), "%s/link", f->dir);
+	assert_true(probe_is_same_path(f->probe, f->path, link));
+	assert_true(probe_is_same_path(f->probe, "/dev/null", "/dev/null"));
+	assert_false(probe_is_same_path(f->probe, f->path, "/dev/null"));
+	assert_false(probe_is_same_path(f->probe, f->path, "/nonexistent"));
+	assert_false(probe_is_same_path(f->probe, "/nonexistent", "/nonexistent/too"));
+	assert_false(probe_is_same_path(f->probe, "", ""));
+}
+
 static void test_missing_and_odd_paths(void **state)
 {
 	struct file *f = *state;
@@ -449,6 +507,8 @@ int main(void)
 		T(test_security_physical_volume_of_noise),
 		T(test_security_holder_is_told_by_content),
 		T(test_small_file_is_unfit),
+		T(test_file_on_a_dead_file_system_is_named),
+		T(test_same_paths),
 		T(test_missing_and_odd_paths),
 	};
 
