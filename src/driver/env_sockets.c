@@ -188,10 +188,27 @@ static int make_folder(const char *path, mode_t mode, struct error *err)
 			 path, error_errno_text(-errno));
 }
 
+/* Return: an fd of what is a folder of our own and no link to another; -ENOENT, -EPERM. */
+static int open_folder(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid())
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return error_set(err, -EPERM,
+			 "%.120s is no folder of this user: remove it, or name another "
+			 "--socket-dir",
+			 path);
+}
+
 int env_sockets_make(const struct environment *e, const char *id, struct error *err)
 {
 	char path[PATH_MAX];
-	struct stat st;
 	int fd, rc = 0;
 
 	if (!e->sockets.dir[0])
@@ -203,47 +220,47 @@ int env_sockets_make(const struct environment *e, const char *id, struct error *
 		rc = make_folder(path, 0700, err);
 	if (rc < 0)
 		return rc;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		rc = error_set(err, -errno, "folder %.120s: %s", path, error_errno_text(-errno));
-	else if (st.st_uid != geteuid())
-		rc = error_set(err, -EPERM,
-			       "folder %.120s is user %u's: remove it, or name another "
-			       "--socket-dir",
-			       path, st.st_uid);
-	else if (e->sockets.group[0])
+	fd = open_folder(path, err);
+	if (fd < 0)
+		return fd;
+	if (e->sockets.group[0])
 		rc = let_in(fd, path, e->sockets.group, err);
 	else if (fchmod(fd, 0700) < 0)
 		rc = error_set(err, -errno, "folder %.120s: %s", path, error_errno_text(-errno));
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return rc;
 }
 
 /* Only sockets: of anything else in there we know nothing. */
-static void remove_sockets(const char *path)
+static void remove_sockets(int fd)
 {
-	DIR *dir = opendir(path);
+	DIR *dir = fdopendir(fd);
 	struct dirent *entry;
 	struct stat st;
 
 	while (dir && (entry = readdir(dir))) {
-		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    S_ISSOCK(st.st_mode))
-			unlinkat(dirfd(dir), entry->d_name, 0);
+			unlinkat(fd, entry->d_name, 0);
 	}
 	if (dir)
 		closedir(dir);
+	else
+		close(fd);
 }
 
 int env_sockets_remove(const struct environment *e, const char *id, struct error *err)
 {
 	char path[PATH_MAX];
+	int fd;
 
 	if (!e->sockets.dir[0])
 		return 0;
 	own_folder(&e->sockets, id, path);
-	remove_sockets(path);
+	fd = open_folder(path, NULL);
+	if (fd < 0)
+		return 0; /* not there, or not what we made */
+	remove_sockets(fd);
 	if (rmdir(path) < 0 && errno != ENOENT)
 		return error_set(err, -errno, "folder %.120s cannot be removed: %s", path,
 				 error_errno_text(-errno));

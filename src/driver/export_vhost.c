@@ -205,11 +205,12 @@ static int others_attached(struct driver *d, const struct accelerator *acc,
 int vhost_cut_off(struct driver *d, const struct accelerator *acc, const struct attachment *a,
 		  struct error *err)
 {
-	struct error why = ERROR_INIT;
 	struct client *c;
-	int rc = others_attached(d, acc, a, &why);
+	int rc = others_attached(d, acc, a, err);
 
-	if (rc != 0)
+	if (rc < 0)
+		return rc;
+	if (rc > 0)
 		return error_set(err, -EBUSY,
 				 "instance %s: a machine has %s open, SPDK takes no disk from a "
 				 "machine, and a restart of the target would disturb the %d other "

@@ -9,6 +9,7 @@ CYBORG_SPDK_REAL_TGT  command that starts a real target without hugepages, follo
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -317,6 +318,21 @@ def test_folders_that_are_refused(kit, cli, words, code, text):
                           *[word.format(dir=cli.dir) for word in words])
     assert failure.code == code and text in failure.message
     assert not (cli.dir / "backing").exists()
+
+
+def test_security_folder_that_is_a_link_is_not_taken(kit, cli):
+    """Nor is what it leads to emptied when the install is undone."""
+    for name in "sockets", "others":
+        (cli.dir / name).mkdir()
+    (cli.dir / "sockets").chmod(0o1777)
+    (cli.dir / "sockets" / "a").symlink_to(cli.dir / "others")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(cli.dir / "others" / "cs-0"))
+    failure = cli.refused("install", "a", "--backing", cli.dir / "backing", "--size", "16M",
+                          "--target", kit, "--no-huge", "--socket-dir", cli.dir / "sockets")
+    assert failure.code == 3 and "is no folder of this user" in failure.message
+    assert (cli.dir / "others" / "cs-0").is_socket() and not (cli.dir / "backing").exists()
+    assert cli.status()["accelerators"] == []
 
 
 def test_engine_has_no_sockets_to_show(node):

@@ -147,6 +147,8 @@ static void test_what_may_be_written(void **state)
 	expect(b, "char-vfio", false);
 	b->e.device_count = 1;
 	expect(b, "DeviceAllow=char-vfio rw\n", true);
+	snprintf(b->e.sockets.dir, sizeof(b->e.sockets.dir), "/run/cyborg-spdk");
+	expect(b, "\"/run/cyborg-spdk/a\"", true);
 }
 
 static void test_only_an_spdk_gets_more_capabilities(void **state)
