@@ -85,6 +85,12 @@ ask()
 	esac
 }
 
+# sum_of DISK: of its first MiB, as they are on it and not in the guest's memory
+sum_of()
+{
+	dd status=none if="$1" bs=1M count=1 iflag=direct | sha256sum | cut -c 1-64
+}
+
 mount_configfs()
 {
 	grep -q ' /sys/kernel/config ' /proc/mounts || mount -t configfs configfs /sys/kernel/config
