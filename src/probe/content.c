@@ -36,7 +36,7 @@ struct effort {
 };
 
 static const struct effort efforts[] = {
-	{ UINT64_C(2) << 20, NS_PER_SEC / 4, 64, CONTENT_ALIGNMENT },
+	{ UINT64_C(1) << 20, NS_PER_SEC / 4, 64, CONTENT_ALIGNMENT },
 	{ UINT64_C(1) << 30, 4 * NS_PER_SEC, 256, CONTENT_CHUNK },
 };
 

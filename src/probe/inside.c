@@ -164,22 +164,15 @@ static int not_looked_at(struct probe_device *d, int status, uint64_t limit_ns)
 		status == -ETIME ? "others did not answer for too long" : error_errno_text(status));
 }
 
-/* Of one that may be used, or may be forced: a listing asks only where it would say yes. */
-static int find_hidden(const struct inside *in, struct probe_device *d)
-{
-	enum probe_verdict most = in->closely ? PROBE_UNFIT : PROBE_FREE;
-
-	return probe_device_verdict(d) <= most ? probe_find_hidden(in->p, d, 0) : 0;
-}
-
 static void done_inside(void *arg, size_t i, int status, const void *answer)
 {
 	struct inside *in = arg;
 	struct probe_device *d = &in->devices[i];
 	int rc = status ? not_looked_at(d, status, in->limit_ns) : take_answer(d, answer);
 
-	if (rc == 0)
-		rc = find_hidden(in, d);
+	/* In a listing it is asked only where the answer would be yes. */
+	if (rc == 0 && probe_device_verdict(d) == PROBE_FREE && !in->closely)
+		rc = probe_find_hidden(in->p, d, 0);
 	if (rc < 0)
 		in->rc = rc;
 }
@@ -194,6 +187,10 @@ int probe_inside(struct probe *p, struct probe_device *devices, size_t count, bo
 
 	if (!p->live || !count)
 		return 0;
+	for (size_t i = 0; i < count && closely && in.rc == 0; i++) {
+		if (probe_device_verdict(&devices[i]) < PROBE_IN_USE)
+			in.rc = probe_find_hidden(p, &devices[i], 0);
+	}
 	rc = probe_limited(p, &(struct probe_limited){ .count = count,
 						       .size = sizeof(struct inside_answer),
 						       .limit_ns = in.limit_ns,
