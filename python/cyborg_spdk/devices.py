@@ -94,8 +94,17 @@ def _vendor_board(accelerator):
                                                          "health": accelerator["health"]})
 
 
+def _function(accelerator):
+    """Where a function is that its target drives. It is no attach handle: instances reach the target."""
+    if accelerator["kind"] != "nvme":
+        return {}
+    return {"pci_address": accelerator["backing"], "nsid": accelerator["nsid"],
+            "serial": accelerator["serial"]}
+
+
 def _std_board(accelerator):
-    fixed = {"class": "NVMe-oF target", "device_id": accelerator["id"]}
+    fixed = {"class": "NVMe-oF target", "device_id": accelerator["id"],
+             **_function(accelerator)}
     known = {name: accelerator[name] for name in ("kind", "size", "block_size", "target",
                                                   "version", "scenario", "store")
              if accelerator.get(name)}

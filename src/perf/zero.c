@@ -19,11 +19,12 @@
 #define SLOTS	   8u
 #define PIECE_SIZE (1024u * 1024)
 
-/* --empty: 1 MiB at each end, and samples. */
+/* --empty: in pieces, the first 16 MiB, the last MiB, and samples between. */
 #define LOOK_SIZE    (64u * 1024)
-#define LOOK_EDGE    16u
-#define LOOK_SAMPLES 64u
-#define LOOK_PIECES  (2 * LOOK_EDGE + LOOK_SAMPLES)
+#define LOOK_HEAD    256u
+#define LOOK_TAIL    16u
+#define LOOK_SAMPLES 256u
+#define LOOK_PIECES  (LOOK_HEAD + LOOK_SAMPLES + LOOK_TAIL)
 
 /* One piece on its way: read, looked at, written. */
 struct slot {
@@ -169,13 +170,13 @@ static void read_done(struct nvme_request *req)
 /* The @i-th of the samples: the first pieces, places between, the last pieces. */
 static uint64_t sample_lba(const struct zero *z, uint64_t i)
 {
-	uint64_t pieces = z->ns->blocks / z->piece, between = pieces - 2 * LOOK_EDGE;
+	uint64_t pieces = z->ns->blocks / z->piece, between = pieces - LOOK_HEAD - LOOK_TAIL;
 
-	if (i < LOOK_EDGE)
+	if (i < LOOK_HEAD)
 		return i * z->piece;
-	if (i >= LOOK_EDGE + LOOK_SAMPLES)
+	if (i >= LOOK_HEAD + LOOK_SAMPLES)
 		return z->ns->blocks - (LOOK_PIECES - i) * z->piece;
-	return (LOOK_EDGE + (i - LOOK_EDGE) * (between / LOOK_SAMPLES)) * z->piece;
+	return (LOOK_HEAD + (i - LOOK_HEAD) * (between / LOOK_SAMPLES)) * z->piece;
 }
 
 static void take_piece(struct zero *z, struct slot *slot)

@@ -131,6 +131,26 @@ def test_zero_outside_the_namespace(perf):
     assert "no whole blocks" in perf.refused("--zero", "--offset", "100", code=2)
 
 
+def test_empty(perf):
+    assert perf.json("--empty") == {"bytes": 16 * MIB, "empty": True}
+    perf.run("-w", "write", "-o", "4K", "--verify-pattern", "persistent", "--offset", "9M",
+             "--length", "4K")
+    assert perf.json("--empty", code=5)["empty"] is False
+    assert "see LBA 18432" in perf.run("--empty", code=5)[1]
+    assert "leave --offset and --length away" in perf.refused("--empty", "--offset", "1M", code=2)
+
+
+@pytest.mark.parametrize("place, empty", [(0, False), (15 * MIB, False), (17 * MIB + (64 << 10), True),
+                                          (64 * MIB - 512, False)])
+def test_empty_of_a_larger_namespace(perf, target, place, empty):
+    target.call("bdev_malloc_create", name="large", num_blocks=64 * MIB // 512, block_size=512)
+    target.call("nvmf_subsystem_add_ns", nqn=NQN, namespace={"bdev_name": "large"})
+    perf.run("--nsid", "2", "-w", "write", "-o", "512", "--verify-pattern", "persistent",
+             "--offset", place, "--length", "512")
+    answer = perf.json("--empty", "--nsid", "2", code=0 if empty else 5)
+    assert answer == {"bytes": 33 * MIB, "empty": empty}
+
+
 def test_discover(perf):
     records = perf.json("--discover", nqn=None)["records"]
     record, = [r for r in records if r["subnqn"] == NQN]

@@ -74,6 +74,18 @@ def test_hostile_texts_become_what_every_database_holds(seen, text):
     assert len(device["model"]) <= 255
 
 
+def test_function_is_told_where_it_is(seen):
+    function = accelerator(kind="nvme", backing="0000:01:00.0", nsid=1, serial="S1",
+                           identity="uuid.x")
+    device, = seen(function)
+    board = json.loads(device["std_board_info"])
+    assert (board["pci_address"], board["nsid"], board["serial"]) == ("0000:01:00.0", 1, "S1")
+    traits = {value for key, value in device["deployables"][0]["attributes"] if key != "rc"}
+    assert {"CUSTOM_SPDK_NVME", "CUSTOM_SPDK_NVME_TCP"} <= traits
+    # An instance reaches the target, never the function.
+    assert "0000:01:00.0" not in device["deployables"][0]["attach_info"] + device["cpid_info"]
+
+
 def test_attach_info_is_flat_and_sorted(seen):
     info = json.loads(seen(ACCELERATOR)[0]["deployables"][0]["attach_info"])
     assert list(info) == sorted(info)

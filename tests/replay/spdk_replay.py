@@ -3,7 +3,8 @@
 """A stand-in for an older SPDK target: that release's names, parameters and answers in front, held
 strictly, and the embedded engine behind, which does the work. It says so in its version and log.
 
-usage: spdk_replay.py --release YY.MM --engine PROGRAM [--schema FILE] -r SOCKET [-c CONFIG] [more]
+usage: spdk_replay.py --release YY.MM --engine PROGRAM [--schema FILE] [--functions FILE]
+                      -r SOCKET [-c CONFIG] [more]
 
 What it does not know goes to the engine's command line. Requests that are there together are
 carried out in order and answered in the opposite order, as any target may.
@@ -22,6 +23,7 @@ import sys
 import threading
 import time
 
+import functions
 from releases import Refusal, Release
 
 PATIENCE = 30.0
@@ -81,8 +83,8 @@ class Engine:
 class Session:
     """What one client asks."""
 
-    def __init__(self, release, engine):
-        self.release, self.engine = release, engine
+    def __init__(self, release, engine, pci=None):
+        self.release, self.engine, self.pci = release, engine, pci
 
     def carry_out(self, method, params):
         todays = self.release.check(method, params)
@@ -90,7 +92,7 @@ class Session:
             return sorted(self.release.methods)
         if todays[0] == "spdk_get_version":
             year, month = map(int, self.release.name.split("."))
-            return {"version": version(self.release), "fields": {
+            return {"version": version(self.release, self.pci), "fields": {
                 "major": year, "minor": month, "patch": 0, "suffix": ""}}
         for today in todays[:-1]:
             try:
@@ -102,7 +104,13 @@ class Session:
     def ask(self, today, params):
         if today == "nvmf_subsystem_add_host" and "/" in params.get("psk", ""):
             self.name_key(params["psk"])
+        if self.pci and today in functions.METHODS:
+            return self.pci.call(self.engine, today, params)
         result = self.engine.call(today, self.release.to_today(today, params))
+        if self.pci and today == "bdev_get_bdevs":
+            self.pci.tell_bdevs(result, self.release.says(21, 4))
+        if self.pci and today == "framework_get_config":
+            result = self.pci.tell_config(result)
         return self.release.answer(today, result)
 
     def name_key(self, path):
@@ -120,13 +128,15 @@ class Session:
                     "error": {"code": refusal.code, "message": refusal.message}}
 
 
-def version(release):
-    return f"SPDK v{release.name} (a replay: its names and rules, the embedded engine behind)"
+def version(release, pci):
+    files = "; its PCI functions are files" if pci else ""
+    return (f"SPDK v{release.name} (a replay: its names and rules, the embedded engine behind"
+            f"{files})")
 
 
-def serve(sock, release, engine_path):
+def serve(sock, release, engine_path, pci):
     connection = Connection(sock)
-    session = Session(release, Engine(engine_path))
+    session = Session(release, Engine(engine_path), pci)
     try:
         while requests := connection.texts():
             for answer in reversed([session.answer(request) for request in requests]):
@@ -168,13 +178,21 @@ def listen(path):
     return listener
 
 
+def functions_option():
+    """How that release is told of the functions that it may drive."""
+    release = sys.argv[sys.argv.index("--release") + 1] if "--release" in sys.argv else "26.05"
+    return "--pci-allowed" if release >= "20.10" else "--pci-whitelist"
+
+
 def arguments():
     p = argparse.ArgumentParser(
         description="Stand in for an older SPDK target.", allow_abbrev=False,
-        epilog="Handed on to the engine: --no-huge, --no-pci and any other.")
+        epilog=f"Handed on to the engine: --no-huge, --no-pci, {functions_option()} and any other.")
     p.add_argument("--release", required=True)
     p.add_argument("--engine", required=True)
     p.add_argument("--schema", help="SPDK's own schema, which the newest release needs")
+    p.add_argument("--functions", help="NVMe functions and the files in their place")
+    p.add_argument(functions_option(), dest="allowed", action="append", default=[])
     p.add_argument("--version", action="store_true")
     p.add_argument("-r", dest="sock")
     p.add_argument("-c", dest="config")
@@ -188,7 +206,8 @@ def main():
         with open(args.schema, encoding="utf-8") as file:
             schema = file.read()
     release = Release(args.release, schema)
-    print(version(release), flush=True)
+    pci = functions.Functions(args.functions, args.allowed) if args.functions else None
+    print(version(release, pci), flush=True)
     if args.version:
         return
     engine_path = args.sock + ".e"
@@ -200,15 +219,16 @@ def main():
         os.unlink(args.sock)
         os._exit(0)
 
-    release.keep(connection.call("rpc_get_methods", None))
+    own = functions.METHODS if pci else ()
+    release.keep([*connection.call("rpc_get_methods", None), *own])
     if args.config:
-        replay_config(Session(release, connection), args.config)
+        replay_config(Session(release, connection, pci), args.config)
     listener = listen(args.sock)
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
     while True:
         sock, _ = listener.accept()
-        threading.Thread(target=serve, args=(sock, release, engine_path), daemon=True).start()
+        threading.Thread(target=serve, args=(sock, release, engine_path, pci), daemon=True).start()
 
 
 if __name__ == "__main__":
