@@ -86,6 +86,8 @@ write_conf()
 	osd_pool_default_min_size = 1
 	osd_pool_default_pg_autoscale_mode = off
 	osd_crush_chooseleaf_type = 0
+	# An OSD that was stopped for longer than its lease to read (0.8 of this) may serve no more.
+	osd_heartbeat_grace = 600
 	[mon]
 	mon_data = $dir/mon
 	mon_data_avail_warn = 1

@@ -117,7 +117,7 @@ part_functional-epoll()
 {
 	CYBORG_SPDK_BACKEND=epoll pytests tests/functional --ignore-glob='*blobtool*' \
 		--ignore-glob='*verbs_kill*' --ignore-glob='*test_probe*' \
-		--ignore=tests/functional/test_agent.py \
+		--ignore=tests/functional/test_agent.py --ignore=tests/functional/test_verbs_ceph.py \
 		--ignore=tests/functional/test_man_pages.py
 }
 

@@ -40,6 +40,8 @@ static struct rbd_bdev *rbd_of(struct bdev *bdev)
 
 static void rbd_free(struct rbd_bdev *r)
 {
+	if (r->listed)
+		TAILQ_REMOVE(&rbd_bdevs, r, link);
 	if (r->cluster != NULL)
 		rbd_cluster_put(r->cluster);
 	free(r->name);
@@ -67,7 +69,6 @@ static void let_go(struct rbd_bdev *r, int result)
 	if (!r->registered)
 		return;
 	r->registered = false;
-	TAILQ_REMOVE(&rbd_bdevs, r, link);
 	bdev_destruct_done(&r->bdev, result);
 }
 
@@ -339,7 +340,10 @@ int bdev_rbd_resize(const char *name, uint64_t mib, bdev_rbd_done_fn *done, void
 
 /* --- making --------------------------------------------------------------------------------- */
 
-/* Two bdevs that may write to one image would not see each other's caches. */
+/*
+ * Two bdevs that may write to one image would not see each other's caches; also one that is gone
+ * may still be closing, and write what it has.
+ */
 static int check_unshared(const struct rbd_bdev *r, struct error *err)
 {
 	const struct rbd_bdev *other;
@@ -349,9 +353,10 @@ static int check_unshared(const struct rbd_bdev *r, struct error *err)
 		    (other->bdev.read_only && r->bdev.read_only))
 			continue;
 		return error_set(err, -EBUSY,
-				 "image \"%s/%s\" is already used by bdev \"%s\": delete that "
+				 "image \"%s/%s\" is already used by bdev \"%s\"%s: delete that "
 				 "first, or have both read-only",
-				 r->pool, r->image_name, other->bdev.name);
+				 r->pool, r->image_name, other->name,
+				 other->registered ? "" : ", which is still being closed");
 	}
 	return 0;
 }
@@ -395,7 +400,7 @@ static int show(struct rbd_bdev *r, struct error *err)
 	rc = bdev_register(bdev, r->name, err);
 	if (rc < 0)
 		return rc;
-	r->registered = true;
+	r->registered = r->listed = true;
 	TAILQ_INSERT_TAIL(&rbd_bdevs, r, link);
 	return 0;
 }

@@ -58,7 +58,7 @@ void rbd_clusters_close(void);
  * struct rbd_bdev - all but the flags of calls is constant while the bdev is registered
  * @ioctx, @image, @identity, @bytes: set by the thread of the call that opens
  * @watch: told by librbd when the image changes; 0 for none
- * @registered: the block layer has it
+ * @registered: the block layer has it; @listed: from then until it is closed
  * @closing: it is to be closed when its calls have returned
  * @calls, @late: under way; of these, beyond their time
  * @call: opens, later closes
@@ -73,7 +73,7 @@ struct rbd_bdev {
 	char identity[RBD_IDENTITY_SIZE];
 	uint64_t bytes;
 	uint64_t watch;
-	bool registered, closing;
+	bool registered, listed, closing;
 	unsigned int calls, late;
 	struct rbd_call call, look;
 	bool looking, look_again;

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import nvme_tcp as nvme
-from conftest import RpcClient, free_port, wait_until
+from conftest import RpcClient, RpcError, free_port, wait_until
 from mini_ceph import POOL, USER, ceph, running_ceph  # noqa: F401 (fixtures)
 
 NQN = "nqn.2016-06.io.spdk:rbd"
@@ -273,11 +273,17 @@ def test_security_silent_cluster(connected, ceph):
     assert [found[0].code for _, found in calls] == [-110] * 3
     assert connected.call("bdev_get_bdevs") == []
     ceph.script("up")
-    ceph.no_watcher(image)
+
+    def free_again():
+        try:
+            return create(connected, image)
+        except RpcError as error:
+            assert error.code == -16 and "still being closed" in error.message
+            return None
+    wait_until(free_again, "the image to be closed")
     ceph.no_watcher(other)
     # A connection has a dozen threads: the one that came too late is closed.
     wait_until(lambda: threads(connected) < alone + 8, "all of librados's threads to end")
-    create(connected, image)
     create(connected, other, "s")
 
 
