@@ -8,13 +8,12 @@ rpc.py with all calls in one process, its best, is told as well.
 
 CYBORG_SPDK_REAL_RPC  command of SPDK's rpc.py; without it a client of our own that does nothing but
                       one call a process stands in, and the rows say so
-CYBORG_SPDK_REAL_TGT  command that starts a real target, followed by its socket: measured as well
+CYBORG_SPDK_REAL_TGT  a real target, see tests/real_spdk.py: measured as well
 """
 
 import argparse
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,9 @@ import time
 from pathlib import Path
 
 import bench_kit as kit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+import real_spdk  # noqa: E402
 
 GOAL_RATIO = 50.0
 CALLS = ("spdk_get_version", "rpc_get_methods", "bdev_get_bdevs", "bdev_lvol_get_lvstores",
@@ -47,14 +49,13 @@ for method in sys.argv[2:]:
 
 
 class RealTarget:
-    """A target that the command of CYBORG_SPDK_REAL_TGT starts."""
+    """A real target."""
 
-    def __init__(self, command):
+    def __init__(self):
         self.dir = Path(tempfile.mkdtemp(prefix="csb-"))
         self.sock = self.dir / "spdk.sock"
-        self.process = subprocess.Popen([*shlex.split(command), str(self.sock)],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+        self.process = real_spdk.start(self.sock, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.rpc = self.first_connection(time.monotonic() + kit.PATIENCE)
 
     def first_connection(self, until):
@@ -112,9 +113,9 @@ class Client:
     """Who makes the same calls."""
 
     def __init__(self, has):
-        command = os.environ.get("CYBORG_SPDK_REAL_RPC")
+        command = real_spdk.client() if os.environ.get("CYBORG_SPDK_REAL_RPC") else None
         self.calls = [call for call in CALLS if call in has]
-        self.command = shlex.split(command) if command else None
+        self.command = command
         self.name = "rpc.py" if command else "one-call client (no rpc.py is named)"
 
     def one(self, sock, call):
@@ -167,9 +168,8 @@ def main():
     goals, figures = kit.Goals(), {}
     with kit.Target("-m", hex(1 << kit.cores()[0]), "--disable-cpumask-locks") as target:
         figures["engine"] = measure(goals, "engine", target, args)
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if command:
-        with RealTarget(command) as target:
+    if os.environ.get("CYBORG_SPDK_REAL_TGT"):
+        with RealTarget() as target:
             figures["spdk"] = measure(goals, "real SPDK", target, args)
     print(f"discover with {args.bdevs} bdevs and {args.subsystems} subsystems:")
     goals.print()

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import re
-import shlex
 import shutil
 import signal
 import socket
@@ -20,6 +19,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+import real_spdk
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SANITIZER_WORDS = re.compile(
@@ -400,18 +401,8 @@ class Cli:
 
 
 def real_kit(cli):
-    """A script that stands for the target that CYBORG_SPDK_REAL_TGT starts."""
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
-    kit = cli.dir / "spdk_tgt"
-    kit.write_text(f"""#!/bin/sh
-sock=/dev/null
-if [ "$1" = -r ]; then sock=$2; shift 2; fi
-exec {shlex.join(shlex.split(command))} "$sock" --disable-cpumask-locks "$@"
-""")
-    kit.chmod(0o755)
-    return kit
+    """A real SPDK as the verbs take a target; the test is skipped where there is none."""
+    return real_spdk.kit(cli.dir / "spdk_tgt")
 
 
 def vhost_kit(cli):

@@ -174,6 +174,23 @@ int env_sockets_make(const struct environment *e, const char *id, struct error *
 /** env_sockets_remove() - with the sockets that a dead target left; may be repeated */
 int env_sockets_remove(const struct environment *e, const char *id, struct error *err);
 
+/* env_cores.c: the core that an SPDK polls on */
+
+#define ENV_CORE_SIZE 48
+
+/**
+ * env_core_plan() - options, one a line, that give an SPDK the first core that none polls on
+ * @arguments: that the operator gives it now, one a line; NULL for those that it has
+ * @old: the target that is to be replaced; NULL for none
+ * @can_share: the kit can be told not to lock its core: so it is where all are taken
+ *
+ * @out is "" where the operator's own arguments name cores; what is replaced hands on its core.
+ */
+void env_core_plan(const struct probe *probe, const char *arguments, const struct environment *old,
+		   bool can_share, char out[static ENV_CORE_SIZE]);
+/** env_core_keep() - the same core for a target that runs beside that of @e for a moment */
+void env_core_keep(const struct environment *e, char out[static ENV_CORE_SIZE]);
+
 /* env_record.c: requests, rows, JSON */
 
 /**

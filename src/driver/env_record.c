@@ -127,8 +127,13 @@ static void say(struct environment *e, const char *fmt, ...)
 static int plan_arguments(struct driver *d, const json_t *request, const struct kit *kit,
 			  const struct environment *old, struct environment *e, struct error *err)
 {
+	bool told = json_object_get(request, "arguments");
+	char arguments[ENV_ARGUMENTS_SIZE], core[ENV_CORE_SIZE];
 	struct kit_options o = { .no_huge = false };
 	int rc = is_engine(kit) ? 0 : kit_options(d, kit, &o, err);
+
+	if (rc == 0)
+		rc = request_lines(request, "arguments", arguments, sizeof(arguments), err);
 
 	if (rc == 0)
 		rc = env_sockets_plan(request, kit, o.socket_folder, old, e, err);
@@ -147,6 +152,8 @@ static int plan_arguments(struct driver *d, const json_t *request, const struct 
 	if (o.limit_coredump)
 		say(e, "--limit-coredump\n");
 	say(e, "-s\n%llu\n", (unsigned long long)(e->size >> 20));
+	env_core_plan(d->probe, told ? arguments : NULL, old, o.disable_cpumask_locks, core);
+	say(e, "%s", core);
 	for (size_t i = 0; i < e->device_count && (o.pci_allowed || o.pci_whitelist); i++)
 		say(e, "%s\n%s\n", o.pci_allowed ? "--pci-allowed" : "--pci-whitelist",
 		    e->devices[i].address);

@@ -188,6 +188,7 @@ static int save(struct verb_run *v, struct error *err)
 
 static void trial_arguments(struct verb_run *v, const struct environment *e, char *out, size_t size)
 {
+	char core[ENV_CORE_SIZE];
 	struct kit_options o;
 	struct kit kit = { .kind = "spdk" };
 	struct accelerator a;
@@ -198,9 +199,10 @@ static void trial_arguments(struct verb_run *v, const struct environment *e, cha
 	if (e->memory == ENV_MEMORY_OWN || kit_options(v->d, &kit, &o, NULL) < 0)
 		return;
 	/* Hugepages and functions are the old target's still, and so may its core be. */
+	env_core_keep(e, core);
 	if (o.no_huge)
-		snprintf(out, size, "--no-huge\n-s\n%llu\n%s%s%s",
-			 (unsigned long long)(e->size >> 20), o.no_pci ? "--no-pci\n" : "",
+		snprintf(out, size, "--no-huge\n-s\n%llu\n%s%s%s%s",
+			 (unsigned long long)(e->size >> 20), core, o.no_pci ? "--no-pci\n" : "",
 			 o.disable_cpumask_locks ? "--disable-cpumask-locks\n" : "",
 			 o.limit_coredump ? "--limit-coredump\n" : "");
 }

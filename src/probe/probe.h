@@ -374,6 +374,9 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
  */
 int probe_target_open(struct probe *p, const struct probe_target *t);
 
+/** probe_core_holder() - the SPDK, or program of ours, that has locked a core; 0: nobody */
+pid_t probe_core_holder(const struct probe *p, unsigned int core);
+
 /* Ceph. */
 
 enum { PROBE_CEPH_MONITORS = 16, PROBE_CEPH_KEYRINGS = 16, PROBE_CEPH_POOLS = 256 };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """cyborg-spdk-blob and a running target: each reads what the other wrote, ours and a real SPDK's.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target, followed by the path of its RPC socket
+See tests/real_spdk.py.
 """
 
 import json

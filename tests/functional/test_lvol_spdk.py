@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stores that ours wrote, loaded by a real SPDK, and the other way round; and SPDK's own client.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target, followed by the path of its RPC socket
-CYBORG_SPDK_REAL_RPC  command that is SPDK's rpc.py
+See tests/real_spdk.py.
 """
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 
 import pytest
 
+import real_spdk
 from blobtool import copy
 from conftest import RpcClient, wait_until
 from lvol_target import MIB, Lvols, pattern, sha256
@@ -21,12 +20,12 @@ from lvol_target import MIB, Lvols, pattern, sha256
 class Spdk:
     """A real target, with the interface of conftest's."""
 
-    def __init__(self, command, folder):
+    def __init__(self, folder):
         self.dir = folder
         self.sock = folder / "spdk.sock"
         with open(folder / "spdk.log", "wb") as log:
-            self.process = subprocess.Popen([*shlex.split(command), str(self.sock)], stdout=log,
-                                            stderr=log, start_new_session=True)
+            self.process = real_spdk.start(self.sock, stdout=log, stderr=log,
+                                           start_new_session=True)
         wait_until(self.answers, "SPDK")
 
     def answers(self):
@@ -49,13 +48,10 @@ class Spdk:
 @pytest.fixture
 def spdk(tmp_path):
     """spdk(): a real target; one after the other."""
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
     running = []
 
     def start():
-        target = Spdk(command, tmp_path)
+        target = Spdk(tmp_path)
         running.append(target)
         return target
     yield start
@@ -65,10 +61,7 @@ def spdk(tmp_path):
 
 @pytest.fixture
 def real_rpc():
-    command = os.environ.get("CYBORG_SPDK_REAL_RPC")
-    if not command:
-        pytest.skip("no client of a real SPDK: set CYBORG_SPDK_REAL_RPC to the command of its rpc.py")
-    return shlex.split(command)
+    return real_spdk.client()
 
 
 def build(lvols):

@@ -2,7 +2,7 @@
 """The target over TLS: who gets in, with what key, and what an operator sees. Hosts are our own, an
 OpenSSL client that says what it likes, and a real SPDK's.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target, followed by the path of its RPC socket
+See tests/real_spdk.py.
 """
 
 import base64
@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import json
 import os
-import shlex
 import socket
 import struct
 import subprocess
@@ -19,6 +18,7 @@ import zlib
 import pytest
 
 import nvme_tcp
+import real_spdk
 from conftest import RpcClient, RpcError, free_port, wait_until
 from nvmf_target import NQN, Nvmf
 
@@ -349,13 +349,9 @@ def test_security_tls_secret_is_in_no_log(tls):
 
 @pytest.fixture
 def spdk(tmp_path):
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
     path = tmp_path / "spdk.sock"
     with open(tmp_path / "spdk.log", "w") as log:
-        process = subprocess.Popen([*shlex.split(command), str(path), "--disable-cpumask-locks"],
-                                   stdout=log, stderr=log)
+        process = real_spdk.start(path, stdout=log, stderr=log)
     wait_until(path.exists, "the real SPDK", 60)
     rpc = wait_until(lambda: attempt(path), "the real SPDK", 60)
     yield rpc

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import real_spdk
 from conftest import RpcClient, free_port, wait_until
 
 NQN = "nqn.2016-06.io.spdk:probe"
@@ -265,13 +266,9 @@ def test_other_users_are_not_seen_and_that_is_said(cli):
 
 
 def test_real_spdk_is_told(cli):
-    start = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not start:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to a command that starts its target")
     sock = cli.dir / "real.sock"
     with open(cli.dir / "real.log", "wb") as log:
-        process = subprocess.Popen([*shlex.split(start), str(sock)], stdout=log, stderr=log,
-                                   cwd=cli.dir)
+        process = real_spdk.start(sock, stdout=log, stderr=log, cwd=cli.dir)
     try:
         wait_until(sock.exists, "the real target's socket")
         with RpcClient(sock) as rpc:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs on every SPDK: stand-ins for older releases (tests/replay), and a real one.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target, followed by the path of its RPC socket
+See tests/real_spdk.py.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import RpcClient, RpcError, wait_until
+from conftest import RpcClient, RpcError, real_kit, wait_until
 
 REPLAY = Path(__file__).resolve().parents[1] / "replay"
 sys.path.insert(0, str(REPLAY))
@@ -189,19 +189,8 @@ def test_stand_in_is_strict(node, kit, program):
 
 # --- a real SPDK ----------------------------------------------------------------------------------
 
-@pytest.fixture
-def real_kit(node):
-    """A real target as a program that takes -r SOCKET and -c CONFIG."""
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
-    return script(node.dir / "spdk_tgt", f"""/bin/sh -c '
-        case "$1" in --version|--help) exec {command} /none "$1";; esac
-        sock=$2; shift 2; exec {command} "$sock" --disable-cpumask-locks "$@"' sh "$@\"""")
-
-
-def test_real_spdk_lives_a_whole_life(node, real_kit):
-    install(node, real_kit)
+def test_real_spdk_lives_a_whole_life(node):
+    install(node, real_kit(node))
     attached = node("attach", "vm1", "--host", HOST)
     status = node.status()
     assert status["health"] == "ok", status

@@ -1,40 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenario ceph on a real Ceph cluster: with the engine, and with a real SPDK.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target without hugepages, followed by the path of
-                      its RPC socket and further arguments; one that was built with librbd
+See tests/real_spdk.py; it must have been built with librbd.
 """
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import time
 
 import pytest
 
-from conftest import RpcClient, free_port, wait_until
+from conftest import RpcClient, free_port, real_kit, wait_until
 from mini_ceph import POOL, USER, ceph, running_ceph  # noqa: F401 (fixtures)
 from test_verbs_kill import STEPS
 
 HOST = "nqn.2016-06.io.spdk:host1"
 MIB = 1 << 20
-
-
-def real_kit(node):
-    """The script that stands for the target that CYBORG_SPDK_REAL_TGT starts."""
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
-    kit = node.dir / "spdk_tgt"
-    kit.write_text(f"""#!/bin/sh
-sock=/dev/null
-if [ "$1" = -r ]; then sock=$2; shift 2; fi
-exec {shlex.join(shlex.split(command))} "$sock" "$@"
-""")
-    kit.chmod(0o755)
-    return kit
 
 
 def is_late(failure):

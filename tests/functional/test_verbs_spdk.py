@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs on a real SPDK: its whole life, changed for the engine and back, and kits that fail.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target without hugepages, followed by the path of
-                      its RPC socket and further arguments
+See tests/real_spdk.py.
 """
 
 import os
-import shlex
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from conftest import RpcClient, free_port, wait_until
+from conftest import RpcClient, free_port, real_kit, wait_until
 
 HOST = "nqn.2016-06.io.spdk:host1"
 SIZE = "32M"
@@ -30,16 +28,7 @@ def make_script(path, body):
 
 @pytest.fixture
 def spdk(node):
-    """A kit: the script that stands for the target that CYBORG_SPDK_REAL_TGT starts."""
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
-    words = shlex.join(shlex.split(command))
-    return make_script(node.dir / "spdk_tgt", f"""
-sock=/dev/null
-if [ "$1" = -r ]; then sock=$2; shift 2; fi
-exec {words} "$sock" "$@"
-""")
+    return real_kit(node)
 
 
 def alive(pid):
@@ -191,10 +180,12 @@ exit 1
     # Starts, answers, and serves nothing: no configuration is loaded, no method makes anything.
     empty = ("--rpcs-allowed rpc_get_methods,framework_wait_init,spdk_get_version,"
              "bdev_get_bdevs,nvmf_get_subsystems,nvmf_get_transports")
-    for name, target in ("engine", program("cyborg-spdk-tgt")), ("spdk", spdk):
-        life.refuse(make_script(node.dir / f"empty-{name}",
-                                f'case "$*" in *" -c "*) exec {target} -r "$2" {empty};; esac\n'
-                                f'exec {target} "$@"\n'), "has no bdev_", "--no-huge")
+    for name, target, more in (("engine", program("cyborg-spdk-tgt"), ""),
+                               ("spdk", spdk, "--no-huge -s 1024 --disable-cpumask-locks")):
+        life.refuse(make_script(node.dir / f"empty-{name}", f"""
+case "$*" in *" -c "*) sock=$2; shift $#; set -- -r "$sock" {empty};; esac
+exec {target} "$@" {more}
+"""), "has no bdev_", "--no-huge")
     life.end()
 
 
@@ -224,6 +215,18 @@ def test_killed_target_comes_back(node, program, spdk):
     life.note_pids()
     wait_until(lambda: node.status()["health"] == "ok", "the exports")
     life.check()
+    life.end()
+
+
+def test_two_targets_on_one_node(node, program, spdk):
+    """Both want the first core, which SPDK locks: each gets one, or they share."""
+    life = Life(node, program, spdk)
+    node("install", "b", "--backing", node.dir / "other", "--size", SIZE, "--target", spdk,
+         "--no-huge")
+    life.write()
+    life.update(spdk, "--no-huge")
+    assert [a["health"] for a in node.status()["accelerators"]] == ["ok", "ok"]
+    node("uninstall", "b")
     life.end()
 
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Terms of an attachment: limits, keys of the host, transport. On the engine, and on a real SPDK.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target without hugepages, followed by the path of
-                      its RPC socket and further arguments
+See tests/real_spdk.py.
 """
 
 import base64

@@ -2,8 +2,7 @@
 """Attachments over vhost-user-blk on a real SPDK. What a virtual machine sees of them is tested in
 tests/guest/test_vhost.py.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real target without hugepages, followed by the path of
-                      its RPC socket and further arguments; it was built --with-vhost
+See tests/real_spdk.py; it must have been built --with-vhost.
 """
 
 import json

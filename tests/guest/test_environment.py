@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What install prepares and puts back on a real node: hugepages, NVMe functions given to vfio-pci.
 
-CYBORG_SPDK_REAL_TGT  command that starts a real SPDK, followed by the path of its RPC socket; its
-                      program and libraries are put in a guest too
+With a real SPDK (see tests/real_spdk.py) its program and libraries are put in a guest too.
 """
 
 import os
-import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import real_spdk
 from conftest import RpcClient, wait_until
 from guest_kit import boot, steps_of
 
@@ -52,12 +51,8 @@ def answers(path):
 @pytest.fixture(scope="module")
 def spdk(tmp_path_factory):
     """The real program, and the folder of its libraries: of a target that runs for a moment."""
-    command = os.environ.get("CYBORG_SPDK_REAL_TGT")
-    if not command:
-        pytest.skip("no real SPDK: set CYBORG_SPDK_REAL_TGT to the command that starts its target")
     sock = tmp_path_factory.mktemp("spdk") / "sock"
-    process = subprocess.Popen([*shlex.split(command), str(sock)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = real_spdk.start(sock, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: answers(sock), "SPDK")
         environment = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")

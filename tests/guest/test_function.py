@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accelerators on an NVMe function that the target drives itself: a real SPDK on a node with an IOMMU.
 
-CYBORG_SPDK_REAL_TGT  as in test_environment.py
+See tests/real_spdk.py.
 """
 
 import pytest

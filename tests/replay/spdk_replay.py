@@ -151,7 +151,9 @@ def die_with_parent():
 
 
 def start_engine(program, path, words):
-    process = subprocess.Popen([program, "-r", path, *words], preexec_fn=die_with_parent)
+    # Older releases lock no core.
+    process = subprocess.Popen([program, "-r", path, "--disable-cpumask-locks", *words],
+                               preexec_fn=die_with_parent)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
         try:
