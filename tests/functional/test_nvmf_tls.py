@@ -220,6 +220,33 @@ def test_security_tls_plain_host_is_not_answered(tls):
     assert tls.nvmf.connections() == 0 and tls.gets_in()
 
 
+def test_security_tls_host_takes_no_certificate(program, tmp_path):
+    """A server that cannot prove the key, but shows a certificate: nothing is said to it."""
+    key, port = tmp_path / "server.key", free_port()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", key,
+                    "-out", tmp_path / "server.pem"], check=True, stderr=subprocess.DEVNULL)
+    psk = tmp_path / "psk"
+    psk.write_text(interchange(SECRET, 1))
+    psk.chmod(0o600)
+    with subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert",
+                           tmp_path / "server.pem", "-key", key, "-tls1_3", "-quiet"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as server:
+        wait_until(lambda: accepts(port), "openssl to listen")
+        result = subprocess.run([str(program("cyborg-spdk-perf")), "--identify", "--addr",
+                                 f"127.0.0.1:{port}", "--nqn", NQN, "--hostnqn", HOST, "--psk",
+                                 str(psk)], stderr=subprocess.PIPE, text=True)
+        server.terminate()
+        assert server.communicate()[0] == b""
+    assert result.returncode == 3 and "no pre-shared key that both sides know" in result.stderr
+
+
+def accepts(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
 def pieces():
     """Bytes that no handshake begins with, or breaks in."""
     yield os.urandom(4096)
