@@ -99,7 +99,9 @@ static void on_end(void *arg, short revents)
 	       poll(&(struct pollfd){ .fd = c->err.fd, .events = POLLIN }, 1, 0) > 0)
 		stream_read(&c->err, POLLIN);
 	loop_timer_cancel(c->loop, c->timer);
+	loop_unwatch(c->loop, c->end); /* it stays readable */
 	c->timer = NULL;
+	c->end = NULL;
 	c->ended = true;
 }
 
