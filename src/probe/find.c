@@ -171,12 +171,14 @@ static const struct mapping {
 	{ "", "", "remove the mapping (dmsetup remove %s)" },
 };
 
-static int find_lvm_holder(struct probe_device *d, const char *name)
+/* Volumes are made of volumes; what else device-mapper has (LUKS, multipath) is a disk to LVM. */
+static int find_lvm_holder(struct probe *p, struct probe_device *d, const char *name)
 {
-	char group[128], volume[128];
+	char group[128], volume[128], own[8];
 
 	probe_lvm_names(name, group, volume);
-	if (!strcmp(d->kind, "dm"))
+	probe_read(p, own, sizeof(own), "/sys/block/%s/dm/uuid", d->name);
+	if (!strncmp(own, "LVM-", 4))
 		return probe_find(d, PROBE_REASON_LVM, PROBE_IN_USE,
 				  "remove that volume (lvremove)",
 				  "%s is a part of LVM's volume %s/%s", d->path, group, volume);
@@ -194,7 +196,7 @@ static int find_dm_holder(struct probe *p, struct probe_device *d, const char *h
 	probe_read(p, uuid, sizeof(uuid), "/sys/block/%s/dm/uuid", holder);
 	probe_read(p, name, sizeof(name), "/sys/block/%s/dm/name", holder);
 	if (!strncmp(uuid, "LVM-", 4))
-		return find_lvm_holder(d, name);
+		return find_lvm_holder(p, d, name);
 	while (strncmp(uuid, m->uuid, strlen(m->uuid)) != 0)
 		m++;
 	snprintf(remedy, sizeof(remedy), m->remedy, name);

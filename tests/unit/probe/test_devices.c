@@ -231,6 +231,22 @@ static void test_security_internal_volume_of_lvm_is_refused(void **state)
 	       "LVM's own volume pool-tpool of the group vg-a");
 }
 
+/* A group on an encrypted disk; and a volume that is a part of another. */
+static void test_security_lvm_on_a_mapping_is_refused(void **state)
+{
+	struct node *n = *state;
+
+	tree_disk(n->root, "dm-5", 50, "2097152\n");
+	tree_file(n->root, "sys/block/dm-5/dm/uuid", "CRYPT-LUKS2-aa\n");
+	tree_dir(n->root, "sys/block/dm-5/holders/dm-6");
+	tree_file(n->root, "sys/block/dm-6/dm/uuid", "LVM-abcdef\n");
+	tree_file(n->root, "sys/block/dm-6/dm/name", "vg0-root\n");
+	expect(n, "dm-5", PROBE_IN_USE, PROBE_REASON_LVM, "physical volume of the group vg0");
+	probe_devices_fini(&n->devices);
+	tree_file(n->root, "sys/block/dm-5/dm/uuid", "LVM-abcdef\n");
+	expect(n, "dm-5", PROBE_IN_USE, PROBE_REASON_LVM, "a part of LVM's volume vg0/root");
+}
+
 /* Whoever has the whole disk writes to its partitions too. */
 static void test_security_partition_of_a_disk_in_use_is_refused(void **state)
 {
@@ -495,6 +511,7 @@ int main(void)
 		T(test_security_drbd_is_refused),
 		T(test_security_multipath_is_refused),
 		T(test_security_internal_volume_of_lvm_is_refused),
+		T(test_security_lvm_on_a_mapping_is_refused),
 		T(test_security_partition_of_a_disk_in_use_is_refused),
 		T(test_security_log_of_xfs_is_refused),
 		T(test_bcache_device_is_free),
