@@ -465,6 +465,9 @@ static int become_daemon(void)
 	if (pid == 0) {
 		close(fds[0]);
 		setsid();
+		/* A unit in which it was called, as the agent's, is not about it. */
+		unsetenv("NOTIFY_SOCKET");
+		unsetenv("WATCHDOG_USEC");
 		null = open("/dev/null", O_RDWR | O_CLOEXEC);
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);

@@ -242,6 +242,16 @@ def test_tells_systemd(supervised, tmp_path):
     assert "socket none" in supervised.log.read_text()
 
 
+def test_daemon_tells_the_systemd_unit_of_its_caller_nothing(supervised, tmp_path, monkeypatch):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    listener.bind(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    assert supervised.run("--", "sleep", "1000").returncode == 0
+    supervised.stop()
+    with pytest.raises(BlockingIOError):
+        listener.recv(100)
+
+
 def test_history(supervised, tmp_path):
     """Ends that nobody asked for are counted, over the supervisor's own death, and boots are told."""
     path = tmp_path / "history"
