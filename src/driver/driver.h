@@ -445,8 +445,8 @@ int vhost_remove(struct client *c, const struct view *v, const struct attachment
 
 /** vhost_name() - of the controller */
 void vhost_name(const struct attachment *a, char out[static VHOST_NAME_SIZE]);
-/** vhost_sessions() - how many machines have it open */
-int vhost_sessions(const struct view *v, const struct attachment *a);
+/** vhost_sessions() - how many machines have it open; -ENOSYS where that is not told */
+int vhost_sessions(const struct view *v, const struct attachment *a, struct error *err);
 /** vhost_socket() - where the target listens; fills @a->socket */
 int vhost_socket(struct driver *d, struct client *c, struct attachment *a, struct error *err);
 /** vhost_socket_again() - vhost_socket(), and record it where it is another one now */

@@ -314,7 +314,7 @@ int export_hosts(struct client *c, const struct attachment *a, struct error *err
 	if (rc < 0)
 		return rc;
 	if (!strcmp(a->transport, TRANSPORT_VHOST))
-		rc = vhost_sessions(&v, a);
+		rc = vhost_sessions(&v, a, err);
 	else if (view_by(v.subsystems, "nqn", a->nqn))
 		rc = count_controllers(c, a, err);
 	view_fini(&v);

@@ -76,14 +76,25 @@ static bool can_be_opened(const json_t *controller, const struct attachment *a)
 	return !socket[0] || is_socket(socket);
 }
 
-static size_t count_sessions(const json_t *controller)
+/* Return: -ENOSYS where the target does not tell. */
+static int count_sessions(const json_t *controller)
 {
-	return json_array_size(json_object_get(controller, "sessions"));
+	const json_t *sessions = json_object_get(controller, "sessions");
+
+	return json_is_array(sessions) ? (int)json_array_size(sessions) : -ENOSYS;
 }
 
-int vhost_sessions(const struct view *v, const struct attachment *a)
+int vhost_sessions(const struct view *v, const struct attachment *a, struct error *err)
 {
-	return (int)count_sessions(export_controller(v->controllers, a));
+	const json_t *k = export_controller(v->controllers, a);
+	int sessions = k ? count_sessions(k) : 0;
+
+	if (sessions != -ENOSYS)
+		return sessions;
+	return error_set(err, -ENOSYS,
+			 "instance %s: an SPDK before 23.05 cannot tell whether a machine has %s "
+			 "open: stop that, then detach with --force",
+			 a->instance, a->socket);
 }
 
 /* Return: how many machines have it open now; -ENOENT when there is no controller any more. */
@@ -95,9 +106,17 @@ static int ask_sessions(struct client *c, const struct attachment *a, struct err
 
 	k = export_controller(controllers, a);
 	if (rc == 0)
-		rc = k ? (int)count_sessions(k) : -ENOENT;
+		rc = k ? count_sessions(k) : -ENOENT;
 	json_decref(controllers);
 	return rc;
+}
+
+static int is_open(const struct attachment *a, struct error *err)
+{
+	return error_set(err, -EBUSY,
+			 "instance %s: a machine has %s open, and SPDK takes no disk from a "
+			 "machine: stop it, or unplug the disk there, and try again",
+			 a->instance, a->socket);
 }
 
 /*
@@ -112,24 +131,20 @@ static int wait_unused(struct client *c, const struct attachment *a, struct erro
 
 	while ((sessions = ask_sessions(c, a, err)) > 0 && clock_ns() < until)
 		nanosleep(&pause, NULL);
-	if (sessions <= 0)
-		return sessions;
-	return error_set(err, -EBUSY,
-			 "instance %s: a machine has %s open, and SPDK takes no disk from a "
-			 "machine: stop it, or unplug the disk there, and try again",
-			 a->instance, a->socket);
+	return sessions <= 0 ? sessions : is_open(a, err);
 }
 
 static int delete_controller(struct client *c, const struct attachment *a, struct error *err)
 {
 	char name[VHOST_NAME_SIZE];
-	int rc = wait_unused(c, a, err);
+	int known = wait_unused(c, a, err), rc;
 
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
+	if (known < 0 && known != -ENOSYS)
+		return known == -ENOENT ? 0 : known;
 	vhost_name(a, name);
-	return client_wait(c, "vhost_delete_controller", json_pack("{s:s}", "ctrlr", name), NULL,
-			   err);
+	rc = client_wait(c, "vhost_delete_controller", json_pack("{s:s}", "ctrlr", name), NULL,
+			 err);
+	return rc == -EREMOTEIO && known == -ENOSYS ? is_open(a, err) : rc;
 }
 
 static int create_controller(struct client *c, const struct attachment *a, struct error *err)
@@ -152,7 +167,7 @@ int vhost_ensure(struct client *c, const struct view *v, const struct attachment
 	if (rc < 0)
 		return rc;
 	if (has && shows_bdev(has, a) && gives_rights(has, a) &&
-	    (can_be_opened(has, a) || count_sessions(has)))
+	    (can_be_opened(has, a) || count_sessions(has) > 0))
 		return 0;
 	rc = has ? delete_controller(c, a, err) : 0;
 	return rc < 0 ? rc : create_controller(c, a, err);
