@@ -44,6 +44,8 @@ static void drift_hosts(const json_t *s, const struct attachment *a, json_t *lis
 		drift(list, "instance %s: host %s may not connect", a->instance, a->host);
 	else if (a->dhchap_key[0] && !view_text(h, "dhchap_key")[0])
 		drift(list, "instance %s: host %s needs no key to connect", a->instance, a->host);
+	else if (a->psk[0] && !view_text(h, "psk")[0])
+		drift(list, "instance %s: host %s has no pre-shared key", a->instance, a->host);
 	json_array_foreach (hosts, i, h) {
 		if (strcmp(view_text(h, "nqn"), a->host) != 0)
 			drift(list, "instance %s: host %s may connect and should not", a->instance,
@@ -111,8 +113,8 @@ static void drift_subsystem(const struct view *v, const struct attachment *a, js
 		drift(list, "instance %s: its subsystem has %zu namespaces and should have one",
 		      a->instance, json_array_size(json_object_get(s, "namespaces")));
 	if (!export_listens(s, a))
-		drift(list, "instance %s: nobody listens at %s port %u", a->instance, a->address,
-		      a->port);
+		drift(list, "instance %s: nobody listens at %s port %u%s", a->instance, a->address,
+		      a->port, a->psk[0] ? " with TLS" : "");
 	drift_hosts(s, a, list);
 }
 

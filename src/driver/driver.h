@@ -420,6 +420,16 @@ void keys_host(struct client *c, const struct attachment *a, json_t *params);
 int keys_remove(struct client *c, const struct view *v, const struct attachment *a,
 		struct error *err);
 
+/* tls.c */
+
+/**
+ * tls_look() - when one of @list is over TLS, ask what else tells of it
+ *
+ * Listeners of @v get "secure_channel" by it, hosts the name of their "psk".
+ */
+int tls_look(struct client *c, struct view *v, const struct attachment *list, size_t n,
+	     struct error *err);
+
 /* export.c: what a target shows */
 
 /** export_ensure() - the attachment is shown as recorded: no more hosts, no other namespace */

@@ -25,7 +25,7 @@ json_t *export_namespace(const json_t *subsystem, uint32_t nsid)
 	return NULL;
 }
 
-bool export_listens(const json_t *subsystem, const struct attachment *a)
+static const json_t *listener_at(const json_t *subsystem, const struct attachment *a)
 {
 	char port[8];
 	json_t *l;
@@ -36,9 +36,16 @@ bool export_listens(const json_t *subsystem, const struct attachment *a)
 		if (!strcasecmp(view_text(l, "trtype"), "TCP") &&
 		    !strcmp(view_text(l, "traddr"), a->address) &&
 		    !strcmp(view_text(l, "trsvcid"), port))
-			return true;
+			return l;
 	}
-	return false;
+	return NULL;
+}
+
+bool export_listens(const json_t *subsystem, const struct attachment *a)
+{
+	const json_t *l = listener_at(subsystem, a);
+
+	return l && (!a->psk[0] || json_is_true(json_object_get(l, "secure_channel")));
 }
 
 static bool ns_is_right(const json_t *ns, const struct attachment *a)
@@ -101,7 +108,8 @@ static int allow_host(struct client *c, const struct attachment *a, struct error
 static bool host_is_right(const json_t *host, const struct attachment *a)
 {
 	return !strcmp(view_text(host, "nqn"), a->host) &&
-	       (!a->dhchap_key[0] || view_text(host, "dhchap_key")[0]);
+	       (!a->dhchap_key[0] || view_text(host, "dhchap_key")[0]) &&
+	       (!a->psk[0] || view_text(host, "psk")[0]);
 }
 
 static int ensure_hosts(struct client *c, const json_t *s, const struct attachment *a,
@@ -128,15 +136,29 @@ static int ensure_hosts(struct client *c, const json_t *s, const struct attachme
 	return rc;
 }
 
-static int add_listener(struct client *c, const struct attachment *a, struct error *err)
+static json_t *listener_params(const struct attachment *a)
 {
-	json_t *params;
 	char port[8];
 
 	snprintf(port, sizeof(port), "%u", a->port);
-	params = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "nqn", a->nqn, "listen_address",
-			   "trtype", "TCP", "adrfam", a->family, "traddr", a->address, "trsvcid",
-			   port);
+	return json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "nqn", a->nqn, "listen_address", "trtype",
+			 "TCP", "adrfam", a->family, "traddr", a->address, "trsvcid", port);
+}
+
+/* One that is there without TLS, which it should have, goes first. */
+static int add_listener(struct client *c, const json_t *s, const struct attachment *a,
+			struct error *err)
+{
+	json_t *params = listener_params(a);
+	int rc = 0;
+
+	if (listener_at(s, a))
+		rc = client_wait(c, "nvmf_subsystem_remove_listener", listener_params(a), NULL,
+				 err);
+	if (rc < 0) {
+		json_decref(params);
+		return rc;
+	}
 	if (a->psk[0])
 		json_object_set_new(params, "secure_channel", json_true());
 	return client_wait(c, "nvmf_subsystem_add_listener", params, NULL, err);
@@ -161,7 +183,7 @@ static int ensure_subsystem(struct client *c, const struct view *v, const struct
 	if (rc == 0)
 		rc = ensure_hosts(c, s, a, err);
 	if (rc == 0 && !export_listens(s, a))
-		rc = add_listener(c, a, err);
+		rc = add_listener(c, s, a, err);
 	return rc;
 }
 
@@ -239,6 +261,7 @@ int export_ensure(struct client *c, const struct accelerator *acc, const struct 
 		if (rc < 0)
 			return rc;
 	}
+	rc = tls_look(c, &v, a, 1, err);
 	bdev = view_bdev(v.bdevs, a->bdev);
 	if (rc == 0 && !bdev)
 		rc = missing(a, acc, err);

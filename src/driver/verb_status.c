@@ -55,6 +55,8 @@ static const char *check_served(struct client *c, const struct accelerator *a,
 		rc = view_take(c, &v, &err);
 	if (rc == 0) {
 		backing_drift(&v, a, wrong);
+		if (n > 0 && tls_look(c, &v, attached, (size_t)n, &err) < 0)
+			drift(wrong, "%s", err.text);
 		for (ssize_t i = 0; i < n; i++)
 			export_drift(&v, &attached[i], wrong);
 		json_object_set(o, "running_version", json_object_get(version, "version"));

@@ -353,7 +353,7 @@ static int compare(struct driver *d, struct client *c, const struct accelerator 
 
 	if (rc == 0) {
 		n = state_attachments(d->state, a->id, &list, err);
-		rc = n < 0 ? (int)n : 0;
+		rc = n < 0 ? (int)n : tls_look(c, &v, list, (size_t)n, err);
 		backing_drift(&v, a, drift);
 		for (ssize_t i = 0; i < n; i++)
 			export_drift(&v, &list[i], drift);

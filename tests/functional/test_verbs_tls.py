@@ -90,6 +90,24 @@ def test_security_proof_fails_by_another_key(store, psk):  # noqa: F811
     store.cli("detach", "vm1", "--wipe")
 
 
+def test_security_listener_without_tls_is_told_and_repaired(store, psk):  # noqa: F811
+    answer = store.attach("vm1", "--size", "4M", "--psk", psk)
+    nqn = answer["data"]["target_nqn"]
+    where = {"nqn": nqn, "listen_address": subsystem(store, answer)["listen_addresses"][0]}
+    store.rpc("nvmf_subsystem_remove_listener", **where)
+    store.rpc("nvmf_subsystem_add_listener", **where)
+    store.rpc("nvmf_subsystem_remove_host", nqn=nqn, host=HOST)
+    store.rpc("nvmf_subsystem_add_host", nqn=nqn, host=HOST)
+    assert store.io(answer, "--identify").returncode == 0
+    told = " ".join(store.cli.status()["accelerators"][0]["drift"])
+    assert "with TLS" in told and "no pre-shared key" in told
+    store.cli("recover")
+    assert store.cli.status()["health"] == "ok"
+    assert store.io(answer, "--identify").returncode == 3
+    assert store.io(answer, "--identify", "--psk", psk).returncode == 0
+    store.cli("detach", "vm1", "--wipe")
+
+
 # --- places ---------------------------------------------------------------------------------------
 
 def test_security_port_is_for_tls_or_without(store, psk):  # noqa: F811
