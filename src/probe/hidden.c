@@ -19,6 +19,7 @@
 #include "probe/internal.h"
 
 #define RING_TRIES 3
+#define MAPS_ROOM  (16 * 1024)
 
 /* --- mappings --------------------------------------------------------------------------------- */
 
@@ -60,19 +61,32 @@ static void add_mapping(struct probe *p, struct probe_open *o, const char *range
 		more[p->mapping_count++] = *o;
 }
 
-/* proc(5): RANGE PERMISSIONS OFFSET MAJOR:MINOR INODE PATH. What is private is never written. */
-static void take_mapping(struct probe *p, pid_t pid, const char *command, char *line)
+/*
+ * proc(5): RANGE PERMISSIONS OFFSET MAJOR:MINOR INODE PATH. What is private is never written. Of
+ * the many lines of many processes nearly all are told so by two characters.
+ */
+static bool is_shared_file(const char *line)
+{
+	const char *mode = strchr(line, ' '), *path = strchr(line, '/');
+
+	return mode && path && path - mode > 4 && (mode[4] == 's' || !strncmp(path, "/dev/", 5));
+}
+
+/* @command: of the process, read when it is needed */
+static void take_mapping(struct probe *p, pid_t pid, char command[static 16], char *line)
 {
 	struct probe_open o = { .pid = pid };
-	char range[40], mode[8];
+	char range[40];
 	int path = 0;
 
+	if (!is_shared_file(line))
+		return;
 	line[strcspn(line, "\n")] = '\0';
-	if (sscanf(line, "%39s %7s %*s %*s %*s %n", range, mode, &path) != 2 || !path)
+	if (sscanf(line, "%39s %*s %*s %*s %*s %n", range, &path) != 1 || line[path] != '/')
 		return;
-	if (line[path] != '/' || (mode[3] != 's' && strncmp(line + path, "/dev/", 5) != 0))
-		return;
-	snprintf(o.command, sizeof(o.command), "%s", command);
+	if (!command[0])
+		probe_read(p, command, 16, "/proc/%d/comm", pid);
+	memcpy(o.command, command, sizeof(o.command));
 	add_mapping(p, &o, range, line + path);
 }
 
@@ -84,11 +98,10 @@ static void mappings_of(struct probe *p, pid_t pid)
 
 	if (!f)
 		return;
-	while (getline(&line, &size, f) > 0) {
-		if (!command[0])
-			probe_read(p, command, sizeof(command), "/proc/%d/comm", pid);
+	/* The kernel fills a page at a time; the C library would ask for a quarter of one. */
+	setvbuf(f, NULL, _IOFBF, MAPS_ROOM);
+	while (getline(&line, &size, f) > 0)
 		take_mapping(p, pid, command, line);
-	}
 	free(line);
 	fclose(f);
 }
