@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Makes what guest.sh boots: Debian's kernel, unpacked, and an initramfs with busybox, nvme-cli, the
-# tools of what may use a disk (LVM, MD, LUKS, bcache, btrfs, DRBD...) and the kernel modules that the
-# tests use, all out of Debian packages.
+# tools of what may use a disk (LVM, MD, LUKS, bcache, btrfs, DRBD...) and the kernel modules that
+# the tests use, all out of Debian packages.
 #
 #   image.sh CACHE
 #
@@ -26,12 +26,12 @@ PACKAGES="busybox-static nvme-cli libnvme1 libjson-c5 e2fsprogs libext2fs2 libco
 libuuid1 libc6 zlib1g libssl3 libdbus-1-3 libsystemd0 libcap2 libgcrypt20 libgpg-error0 liblzma5
 libzstd1 liblz4-1 dmsetup libdevmapper1.02.1 libselinux1 libudev1 libpcre2-8-0
 util-linux libsmartcols1 libtinfo6 lvm2 libdevmapper-event1.02.1 libaio1 libedit2 libbsd0 libmd0
-thin-provisioning-tools libgcc-s1 libstdc++6 libexpat1 mdadm cryptsetup-bin libcryptsetup12 libpopt0
-libargon2-1 bcache-tools btrfs-progs liblzo2-2 drbd-utils xfsprogs libinih1 liburcu8"
+mdadm cryptsetup-bin libcryptsetup12 libpopt0 libargon2-1 bcache-tools btrfs-progs liblzo2-2
+drbd-utils xfsprogs libinih1 liburcu8"
 
 # Programs taken from them; their libraries follow.
 PROGRAMS="/usr/sbin/nvme /sbin/mke2fs /sbin/e2fsck /sbin/dmsetup /sbin/wipefs /sbin/lvm
-/usr/sbin/pdata_tools /sbin/mdadm /sbin/cryptsetup /usr/sbin/make-bcache /sbin/mkfs.btrfs
+/sbin/mdadm /sbin/cryptsetup /usr/sbin/make-bcache /sbin/mkfs.btrfs
 /sbin/mkfs.xfs /sbin/drbdmeta /lib/drbd/drbdsetup-84"
 
 # Kernel modules; what they depend on follows.
@@ -245,9 +245,6 @@ make_tree()
 	done
 	ln -sf mke2fs "$tree/bin/mkfs.ext4"
 	ln -sf e2fsck "$tree/bin/fsck.ext4"
-	for program in thin_check thin_repair thin_dump cache_check cache_repair cache_dump; do
-		ln -sf pdata_tools "$tree/bin/$program"
-	done
 	cp "$root/etc/mke2fs.conf" "$tree/etc/" || return 1
 	copy_modules "$root" "$tree" || return 1
 	print_init >"$tree/init" && chmod 755 "$tree/init"

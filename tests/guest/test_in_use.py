@@ -14,7 +14,8 @@ def devices():
     for name in ["many1", "many2", "dual", "char", "disk", "cd"]:
         yield f"-drive driver=null-co,size=64M,read-zeroes=on,if=none,id={name}"
     yield "-device nvme,id=nvme0,serial=MANY"
-    yield "-device nvme-ns,bus=nvme0,drive=many1,nsid=1 -device nvme-ns,bus=nvme0,drive=many2,nsid=2"
+    yield "-device nvme-ns,bus=nvme0,drive=many1,nsid=1"
+    yield "-device nvme-ns,bus=nvme0,drive=many2,nsid=2"
     yield "-device nvme-subsys,id=sub -device nvme,id=nvme1,subsys=sub,serial=DUAL"
     yield "-device nvme,id=nvme2,subsys=sub,serial=DUAL"
     yield "-device nvme-ns,bus=nvme1,drive=dual,nsid=1,shared=on"

@@ -20,7 +20,7 @@ def devices():
 
 @pytest.fixture(scope="module")
 def run(program):
-    return boot("probe.sh", kernel="intel_iommu=on", qemu=devices(),
+    return boot("probe.sh", kernel="intel_iommu=on", qemu=devices(), seconds=300,
                 programs=[program("cyborg-spdk"), program("cyborg-spdk-tgt"),
                           program("cyborg-spdk-supervise")])
 

@@ -3,17 +3,16 @@
 #
 # Every use of a disk made by the tool that makes it in real life, on a real kernel: discover, list
 # and install refuse it, each with its own words, a serial does not help, and nothing is refused any
-# more once the same tool has taken it down. All uses are made first, so that one discover tells all.
+# more once the same tool has taken it down. All uses are made first, so that one discover tells
+# all.
 #
-#   in-use.sh NBD-PORT
+#   in-use.sh
 
 # shellcheck source=tests/guest/scripts/lib.sh
 . /job/lib.sh
 
 export CYBORG_SPDK_BIN=/job CYBORG_SPDK_STATE_DIR=/tmp/state
 export LVM_SUPPRESS_FD_WARNINGS=1 DM_DISABLE_UDEV=1
-# Small ones: most of an emulated guest's time goes where there is data to write.
-MKFS='mkfs.ext4 -q -b 4096 -N 64 -O ^has_journal'
 NULLB_CONFIG=/sys/kernel/config/nullb
 
 # new NAME [MIB]: a disk of memory, /tmp/disk/NAME says which
@@ -54,9 +53,19 @@ prepare()
 	modprobe null_blk nr_devices=0
 	modprobe drbd usermode_helper=/bin/true
 	mount_configfs
-	mkdir -p /run/lock /var/lock /var/lib/drbd /tmp/disk /mnt/a /mnt/b /mnt/c /mnt/d /mnt/e /mnt/f /mnt/g /mnt/h /mnt/late /mnt/pins /etc/lvm
+	mkdir -p /run/lock /var/lock /var/lib/drbd /tmp/disk /etc/lvm
+	for name in a b c d e f g h late pins; do
+		mkdir -p /mnt/$name
+	done
+	# A file system of 64 MiB, to be copied: all that it has written is in the first MiB.
+	truncate -s 64M /tmp/ext4
+	mkfs.ext4 -q -b 4096 -N 64 -O ^has_journal /tmp/ext4
 	# There is no udevd here.
 	cat >/etc/lvm/lvm.conf <<-'END'
+		global {
+			thin_check_executable = ""
+			cache_check_executable = ""
+		}
 		activation {
 			udev_sync = 0
 			udev_rules = 0
@@ -162,12 +171,18 @@ drbd_uses()
 	drbdsetup-84 attach 3 "$(of drbd)" "$(of drbd)" internal
 }
 
+# file_system NAME: ext4
+file_system()
+{
+	dd if=/tmp/ext4 of="$(of "$1")" bs=1M count=1 2>/dev/null
+}
+
 # pin NAME FOLDER PIN-COMMAND...: mounted in a namespace that has no process any more, only what the
 # command keeps, which is given the namespace's path
 pin()
 {
 	disk=$(of "$1")
-	$MKFS "$disk"
+	file_system "$1"
 	unshare -m sh -c "mount --make-rprivate / && mount $disk $2 && exec sleep 1000" &
 	holder=$!
 	wait_for 10 grep -q " $2 " /proc/$holder/mountinfo
@@ -206,16 +221,16 @@ file_system_uses()
 	mount "$(of data)" /mnt/d
 	mkfs.xfs -q -K -l logdev="$(of xfs_log)",size=64m "$(of xfs)"
 	mount -t xfs -o logdev="$(of xfs_log)" "$(of xfs)" /mnt/e
-	$MKFS "$(of lazy)"
+	file_system lazy
 	mount "$(of lazy)" /mnt/f
 	sleep 1000 >/mnt/f/open &
 	echo $! >>/tmp/pids
 	sleep 0.1
 	umount -l /mnt/f
-	$MKFS "$(of frozen)"
+	file_system frozen
 	mount "$(of frozen)" /mnt/g
 	fsfreeze --freeze /mnt/g
-	$MKFS "$(of node)"
+	file_system node
 	# shellcheck disable=SC2046 # two words
 	mknod /tmp/elsewhere b $(tr : ' ' <"/sys/block/$(basename "$(of node)")/dev")
 	mount /tmp/elsewhere /mnt/h
@@ -329,11 +344,11 @@ path_of()
 	esac
 }
 
-# told NAME PATTERN: discover says no and why, list does not say yes
+# told NAME PATTERN: discover says no and why, and list says no
 told()
 {
-	contains "$(grep "^/dev/$1 " /tmp/table)" " (no|forced)  .*$2"
-	contains "$(grep "^/dev/$1 " /tmp/list)" ' (no|forced) '
+	contains "$(grep "^/dev/$1 " /tmp/table)" " no  .*$2"
+	contains "$(grep "^/dev/$1 " /tmp/list)" ' no '
 }
 
 serial_of()
@@ -413,7 +428,7 @@ blob_refuses()
 taken_meanwhile()
 {
 	new late
-	$MKFS "$(of late)"
+	file_system late
 	cat >/tmp/slow-target <<-END
 		#!/bin/sh
 		case \$* in
@@ -466,28 +481,22 @@ down()
 	wait_for 10 test ! -e /sys/block/bcache0
 	wait_for 10 sh -c '! test -e /sys/fs/ext4/nullb*'
 	# What is left are signatures, and bytes of no format.
-	for name in luks_open luks_shut bbacking bcaching bfile btrfs0 btrfs1 btrfs2 btrfs3 drbd \
-		pinned_mount pinned_fd journal data lazy frozen node xfs xfs_log part open_disk \
-		loop_disk; do
-		/bin/wipefs -q -a "$(of $name)"
-	done
+	# shellcheck disable=SC2046 # one word a disk
+	/bin/wipefs -q -a $(for name in luks_open luks_shut bbacking bcaching bfile btrfs0 btrfs1 \
+		btrfs2 btrfs3 drbd pinned_mount pinned_fd journal data lazy frozen node xfs xfs_log part \
+		open_disk loop_disk; do of $name; done)
 	/job/cyborg-spdk discover >/tmp/table
 	cat /tmp/table
-	refused grep -E '^/dev/nullb.* no  ' /tmp/table
+	refused grep -E '^/dev/(nullb|nvme).* no  ' /tmp/table
 }
 
-# Cleared, each is as good as new.
+# Cleared, a disk is as good as new.
 clean()
 {
-	sort /tmp/disk/* | while read -r disk; do
-		case $disk in
-		/dev/nullb*) blkdiscard "$disk" ;;
-		esac
+	for name in active md0 btrfs1; do
+		blkdiscard "$(of $name)"
+		/job/cyborg-spdk install a --backing "$(of $name)" --dry-run
 	done
-	/job/cyborg-spdk discover >/tmp/table
-	cat /tmp/table
-	refused grep -E '^/dev/(nullb|nvme).* (no|forced)  ' /tmp/table
-	/job/cyborg-spdk install a --backing "$(of active)" --dry-run
 }
 
 step prepare prepare
@@ -505,7 +514,7 @@ step nvme_uses nvme_uses
 step look look
 step pv holds pv 'label of an LVM physical volume'
 step group_not_active forced idle 'LVM physical volume of the group vgidle'
-step group_active refused_as active 'LVM physical volume of the group vg-live, under its volume data'
+step group_active refused_as active 'physical volume of the group vg-live, under its volume data'
 step group_active_elsewhere refused_as extra 'of the group vg-live, which is active'
 step group_with_a_disk_gone holds half 'LVM physical volume of the group vghalf'
 step volume_with_swap in_use /dev/vg-live/data 'swap space in use'
@@ -528,8 +537,8 @@ step btrfs in_use btrfs0 'mounted on /mnt/a'
 step btrfs_second refused_as btrfs1 'member of the mounted btrfs .* on /mnt/a'
 step btrfs_unmounted holds btrfs3 'holds btrfs'
 step drbd in_use drbd 'backs the DRBD device /dev/drbd3'
-step namespace_bound refused_as pinned_mount 'mounted on /mnt/b in a mount namespace that has no process'
-step namespace_open in_use pinned_fd 'mounted on /mnt/c in a mount namespace that has no process'
+step namespace_bound refused_as pinned_mount 'on /mnt/b in a mount namespace that has no process'
+step namespace_open in_use pinned_fd 'on /mnt/c in a mount namespace that has no process'
 step external_journal in_use journal 'journal of a mounted file system'
 step external_log refused_as xfs_log 'log of what is mounted on /mnt/e'
 step unmounted_lazily refused_as lazy 'holds ext4, which is mounted where no process shows it'
@@ -553,7 +562,7 @@ step swap_file refused_as /mnt/d/swap-link 'swap space in use'
 step mapped_file refused_as /tmp/mapped-link 'mapped into the memory of process'
 step io_uring_file refused_as /tmp/ring.img 'registered with an io_uring of process'
 step multipath in_use path1 'under the device-mapper device mpatha .*multipath'
-step nvme_controller_open in_use "$(of CHAR)" 'open in process [0-9]+ \(sleep\), by a character device'
+step nvme_controller_open in_use "$(of CHAR)" 'process [0-9]+ \(sleep\), by a character device'
 step nvme_other_namespace unused "$(of MANY | sed 's/n1$/n2/')"
 step nvme_function function_in_use MANY
 step nvme_function_of_two_controllers function_in_use DUAL
