@@ -10,6 +10,7 @@ help:
 	@echo 'make build    build the programs into build/bin/'
 	@echo 'make demo     show the main job on this machine: discover a node, attach, verify, detach'
 	@echo 'make check    run all tests and checks; PARTS="unit functional" for some (tools/check.sh -l)'
+	@echo 'make check-systemd  boot a node with systemd in a guest, kill what runs there, boot it again'
 	@echo 'make crash    cut the power under Blobstore, for long; ARGS="--operation NAME --seed N"'
 	@echo 'make fuzz     feed Blobstore damaged images; SECONDS=60'
 	@echo 'make bench    measure, as ratios against bare programs'
@@ -24,6 +25,9 @@ demo: build
 
 check:
 	@tools/check.sh $(PARTS)
+
+check-systemd:
+	@tools/check.sh build systemd
 
 crash: build
 	@tools/crash.sh $(ARGS)
@@ -42,4 +46,4 @@ install: build
 clean:
 	rm -rf build
 
-.PHONY: help build demo check crash fuzz bench install clean
+.PHONY: help build demo check check-systemd crash fuzz bench install clean

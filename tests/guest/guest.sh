@@ -20,6 +20,9 @@
 #   -q WORDS         more words of QEMU's command line, separated by blanks (repeatable)
 #   -k WORDS         more words of the kernel's command line
 #   -l FILE          keep the kernel's console in FILE
+#   -s               a Debian system with systemd (see system.sh) in place of the initramfs; its disk
+#                    forgets everything when guest.sh ends. By exit code 194 the script has the guest
+#                    booted again, and is then run again
 #
 # Exit codes: the script's own; 124 time limit; 125 the guest died without telling an exit code
 # (kernel panic, QEMU error), or guest.sh itself failed.
@@ -126,7 +129,8 @@ finish()
 }
 
 files=() programs=() devices=() forward='' log='' limit=120 memory=512M cpus=1 only_image=0
-while getopts f:F:p:t:m:c:q:k:l:bh option; do
+system=0 reboot=-no-reboot
+while getopts f:F:p:t:m:c:q:k:l:bsh option; do
 	case $option in
 	f) files+=("$OPTARG") ;;
 	F) programs+=("$OPTARG") ;;
@@ -141,6 +145,7 @@ while getopts f:F:p:t:m:c:q:k:l:bh option; do
 	k) CMDLINE+=" $OPTARG" ;;
 	l) log=$OPTARG ;;
 	b) only_image=1 ;;
+	s) system=1 reboot=-snapshot ;;
 	*) usage ;;
 	esac
 done
@@ -150,8 +155,15 @@ for tool in "$QEMU" timeout mkfifo truncate ldd; do
 	command -v "$tool" >/dev/null || die "$tool is not installed: tools/install-deps.sh check"
 done
 "$(dirname "$0")/image.sh" "$CACHE" || exit 125
+[ $system = 0 ] || "$(dirname "$0")/system.sh" "$CACHE" || exit 125
 [ $only_image = 0 ] || exit 0
 [ $# -ge 1 ] || usage
+if [ $system = 1 ]; then
+	files+=("$CACHE/boot")
+	CMDLINE+=" rdinit=/job/boot systemd.getty_auto=0 systemd.show_status=0"
+	devices=(-drive "file=$CACHE/system.raw,format=raw,if=none,id=system"
+		-device "virtio-blk-pci,drive=system" ${devices[@]+"${devices[@]}"})
+fi
 script=$1
 shift
 [ -r "$script" ] || die "$script: cannot read"
@@ -182,7 +194,7 @@ mkfifo "$RUN/out" || die "mkfifo"
 filter <"$RUN/out" &
 filter_pid=$!
 # The network is not restricted by QEMU: that would cut 10.0.2.2 off too.
-timeout -k 5 "$limit" $QEMU -nodefaults -no-user-config -no-reboot -display none -monitor none \
+timeout -k 5 "$limit" $QEMU -nodefaults -no-user-config $reboot -display none -monitor none \
 	-machine q35 -accel "$ACCEL" -cpu max -smp "$cpus" -m "$memory" \
 	-kernel "$CACHE/kernel" -initrd "$RUN/initrd" -append "$CMDLINE" \
 	-chardev "file,id=console,path=$RUN/console" -serial chardev:console \

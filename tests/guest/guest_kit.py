@@ -19,7 +19,7 @@ VERDICT = re.compile(r"^@(pass|fail|skip) (\w+)(.*)$")
 
 def steps_of(script):
     """The names of a script's steps, in order, so that each becomes a test."""
-    return re.findall(r"^step (\w+)", (SCRIPTS / script).read_text(), re.MULTILINE)
+    return re.findall(r"^\s*step (\w+)", (SCRIPTS / script).read_text(), re.MULTILINE)
 
 
 class Boot:
@@ -78,10 +78,12 @@ class Control:
 
 
 def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M", seconds=120,
-         qemu=(), kernel=""):
+         qemu=(), kernel="", systemd=False):
     """Run a script of SCRIPTS in a guest; programs are put in /job with their libraries."""
     command = [HERE / "guest.sh", "-c", cpus, "-m", memory, "-t", seconds,
                "-f", SCRIPTS / "lib.sh"]
+    if systemd:
+        command.append("-s")
     for file in files:
         command += ["-f", file]
     for program in programs:

@@ -16,8 +16,12 @@
 set -u -o pipefail
 export LC_ALL=C
 
+HERE=$(dirname "$0")
+# shellcheck source=tests/guest/packages.sh
+. "$HERE/packages.sh"
+
 # What was made by another recipe than this one is made anew.
-FORMAT=$(sha256sum <"$0" | cut -c 1-16)
+FORMAT=$(cat "$0" "$HERE/packages.sh" | sha256sum | cut -c 1-16)
 
 KERNEL=linux-image-amd64
 
@@ -46,42 +50,6 @@ die()
 {
 	echo "image.sh: $*" >&2
 	exit 1
-}
-
-kernel_package()
-{
-	apt-cache "$@" depends $KERNEL 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }'
-}
-
-# download DIR APT-OPTION...: everything into DIR, by the package lists that the options lead to
-download()
-{
-	local dir=$1 kernel
-	shift
-
-	kernel=$(kernel_package "$@")
-	[ -n "$kernel" ] || return 1
-	# shellcheck disable=SC2086 # a list
-	(cd "$dir" && apt-get -qq "$@" download "$kernel" $PACKAGES) 2>"$dir/apt.log"
-}
-
-fetch_packages()
-{
-	local dir=$CACHE/deb lists=$CACHE/apt
-
-	[ ! -e "$dir/complete-$FORMAT" ] || return 0
-	rm -rf "$dir"
-	mkdir -p "$dir" || return 1
-	if ! download "$dir"; then
-		mkdir -p "$lists/lists/partial" "$lists/archives/partial" || return 1
-		set -- -o "Dir::State::Lists=$lists/lists" -o "Dir::Cache=$lists" \
-			-o "Dir::Cache::Archives=$lists/archives" -o APT::Sandbox::User=
-		if ! apt-get -qq "$@" update >&2 || ! download "$dir" "$@"; then
-			[ ! -e "$dir/apt.log" ] || cat "$dir/apt.log" >&2
-			return 1
-		fi
-	fi
-	: >"$dir/complete-$FORMAT"
 }
 
 # word FILE OFFSET BYTES: a little-endian number
@@ -272,22 +240,16 @@ make_image()
 	rm -rf "$new"
 }
 
-is_made()
+make_all()
 {
-	[ "$(cat "$CACHE/format" 2>/dev/null)" = "$FORMAT" ]
+	fetch_packages "$CACHE" "$CACHE/deb" "$FORMAT" ||
+		die "cannot get Debian's packages: is a package mirror reachable?"
+	make_image || die "cannot make an image of the packages in $CACHE/deb"
 }
 
 [ $# = 1 ] || die "usage: image.sh CACHE"
 CACHE=$1
-! is_made || exit 0
-mkdir -p "$CACHE" || exit 1
 for tool in apt-get dpkg-deb awk xz od flock; do
 	command -v $tool >/dev/null || die "$tool is not installed"
 done
-exec 9>"$CACHE/lock"
-flock 9 || exit 1
-! is_made || exit 0
-echo "image.sh: making the guest's image in $CACHE" >&2
-fetch_packages || die "cannot get Debian's packages: is a package mirror reachable?"
-make_image || die "cannot make an image of the packages in $CACHE/deb"
-echo "$FORMAT" >"$CACHE/format"
+make_once "$CACHE" format "$FORMAT" "the guest's image" make_all
