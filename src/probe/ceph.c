@@ -21,6 +21,7 @@
 #define MONITOR_WAIT_NS (NS_PER_SEC + NS_PER_SEC / 2)
 #define MONITOR_JOB_NS	(4 * NS_PER_SEC) /* with the name server's time */
 #define POOLS_JOB_NS	(5 * NS_PER_SEC)
+#define POOLS_SECONDS	"2" /* for each answer */
 #define BANNER_V2	"ceph v2\n"
 #define BANNER_V1	"ceph v027"
 #define BANNER_MAX	9
@@ -203,13 +204,16 @@ static int rados_enter(const struct ceph_rados *r, const struct probe_ceph *c, v
 		snprintf(answer->user, sizeof(answer->user), "%s", c->keyrings[i].user);
 		rc = ceph_rados_session(r,
 					&(struct ceph_session){ c->name, c->keyrings[i].user,
-								c->path, c->keyrings[i].path },
+								c->path, c->keyrings[i].path,
+								POOLS_SECONDS },
 					cluster);
 	}
 	if (none[0]) {
 		snprintf(answer->user, sizeof(answer->user), "client.admin");
-		rc = ceph_rados_session(
-			r, &(struct ceph_session){ c->name, answer->user, c->path, NULL }, cluster);
+		rc = ceph_rados_session(r,
+					&(struct ceph_session){ c->name, answer->user, c->path,
+								NULL, POOLS_SECONDS },
+					cluster);
 	}
 	if (rc < 0)
 		snprintf(answer->error, sizeof(answer->error), "as %s%s it was not let in: %s",

@@ -30,15 +30,16 @@ struct ceph_rados {
  * struct ceph_session - as whom, with what
  * @user: client.NAME
  * @keyring: NULL: as configured
+ * @seconds: for each answer
  */
 struct ceph_session {
-	const char *cluster, *user, *conf, *keyring;
+	const char *cluster, *user, *conf, *keyring, *seconds;
 };
 
 /** ceph_rados_open() - in a child process; false when it is not installed */
 bool ceph_rados_open(struct ceph_rados *r);
 bool ceph_has_librbd(void);
-/** ceph_rados_session() - in a child process, which ends it; each answer has two seconds */
+/** ceph_rados_session() - in a child process, which ends it */
 int ceph_rados_session(const struct ceph_rados *r, const struct ceph_session *s, void **cluster);
 
 #endif

@@ -11,7 +11,8 @@
 
 #include "probe/ceph.h"
 
-#define IMAGE_JOB_NS  (8 * NS_PER_SEC)
+#define IMAGE_JOB_NS  (12 * NS_PER_SEC)
+#define IMAGE_SECONDS "5" /* for each answer */
 #define WATCHERS_MAX  16
 #define LOCK_TEXT     1024
 #define AUTOMATIC     "auto " /* how librbd's own locks are called, which it takes from the dead */
@@ -136,8 +137,9 @@ static void ask(void *arg, size_t i, void *out)
 		a->rc = fail(a, -ENOSYS, "librados is not installed (librados2)", NULL);
 		return;
 	}
-	a->rc = ceph_rados_session(&r, &(struct ceph_session){ LIBRADOS_NAME, user, q->conf, NULL },
-				   &cluster);
+	a->rc = ceph_rados_session(
+		&r, &(struct ceph_session){ LIBRADOS_NAME, user, q->conf, NULL, IMAGE_SECONDS },
+		&cluster);
 	if (a->rc < 0)
 		fail(a, a->rc, "not let in as the user", q->user);
 	a->image.entered = a->rc == 0;

@@ -9,8 +9,6 @@
 
 #include "probe/ceph.h"
 
-#define TIMEOUT "2" /* seconds */
-
 bool ceph_rados_open(struct ceph_rados *r)
 {
 	void *lib = dlopen("librados.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -43,7 +41,7 @@ int ceph_rados_session(const struct ceph_rados *r, const struct ceph_session *s,
 	if (rc == 0 && s->keyring)
 		rc = r->conf_set(*cluster, "keyring", s->keyring);
 	for (size_t i = 0; rc == 0 && i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
-		rc = r->conf_set(*cluster, timeouts[i], TIMEOUT);
+		rc = r->conf_set(*cluster, timeouts[i], s->seconds);
 	if (rc == 0) {
 		r->conf_set(*cluster, "log_file", "");
 		r->conf_set(*cluster, "admin_socket", "");

@@ -456,7 +456,7 @@ struct probe_ceph_image {
  * @user: "admin", not "client.admin"
  * @image: NULL: only whether it answers this user
  *
- * Takes at most about eight seconds. Return: 0; -ENOSYS when librados or librbd is not installed
+ * Takes at most about twelve seconds. Return: 0; -ENOSYS when librados or librbd is not installed
  * here; -ETIMEDOUT; -ENOENT, -EACCES and what else Ceph says, with @out->error filled.
  */
 int probe_ceph_image(struct probe *p, const char *conf, const char *user, const char *pool,

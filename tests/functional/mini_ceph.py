@@ -48,7 +48,7 @@ class MiniCeph:
     def image(self, mib=16, name=None, data=None, features="layering"):
         """The name of a new image in the pool, with these bytes or none."""
         self.made += 1
-        name = name or f"image-{self.made}"
+        name = f"{name or 'image'}-{self.made}"
         if data is None:
             self.rbd("create", "--size", f"{mib}M", "--image-feature", features, "--image", name)
         else:

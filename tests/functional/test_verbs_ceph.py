@@ -237,6 +237,17 @@ def test_strange_names(any_door, ceph):
     any_door.end()
 
 
+def test_who_looks_needs_no_key(node, program, ceph):
+    """The agent may run as a user who cannot read the keyring: the cluster is no less alive."""
+    conf = node.dir / "own.conf"
+    conf.write_text(ceph.conf.read_text())
+    node("install", "c", "--scenario", "ceph", "--ceph-config", conf, "--ceph-user", USER,
+         "--target", program("cyborg-spdk-tgt"))
+    node("attach", "vm1", "--host", HOST, "--rbd", f"{POOL}/{ceph.image()}")
+    conf.write_text(ceph.with_wrong_key(node.dir).read_text())
+    assert node.status()["health"] == "ok"
+
+
 @pytest.mark.parametrize("words, code, text", [
     ([], 2, "--rbd POOL/IMAGE"),
     (["--rbd", f"{POOL}/absent"], 4, 'image "absent": No such file'),
