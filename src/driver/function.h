@@ -93,6 +93,8 @@ int function_close(struct client *c, const struct accelerator *a, struct error *
  */
 int function_look(struct driver *d, struct client *c, struct accelerator *a, const char *force,
 		  bool named, struct error *err);
+/** function_check_whole() - -EEXIST where a store is on it, which the target would not let go of */
+int function_check_whole(struct client *c, const struct accelerator *a, struct error *err);
 /**
  * function_clear() - zero the store's super block and metadata, or with @wipe all; its bdev is open
  *

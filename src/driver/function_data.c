@@ -87,14 +87,39 @@ static int tell_store(struct client *c, const struct accelerator *a, const char 
 	return rc;
 }
 
+static int refuse_whole(const struct accelerator *a, const json_t *store, struct error *err)
+{
+	const char *name = view_text(store, "name");
+
+	return error_set(
+		err, -EEXIST,
+		"PCI function %s holds the store \"%s\", which the target loads, so that "
+		"nobody can be attached to it whole: take it over by --store %s; --store of "
+		"another name and --force %s replaces it",
+		a->path, name, name, a->serial);
+}
+
+int function_check_whole(struct client *c, const struct accelerator *a, struct error *err)
+{
+	json_t *store = NULL;
+	int rc = find_store(c, a, &store, err);
+
+	if (rc == 0 && store)
+		rc = refuse_whole(a, store, err);
+	json_decref(store);
+	return rc;
+}
+
 static int look_at_store(struct driver *d, struct client *c, struct accelerator *a,
 			 const json_t *store, bool forced, bool named, struct error *err)
 {
 	const char *name = view_text(store, "name"), *uuid = view_text(store, "uuid");
 
-	if (forced && a->store_made)
+	if (!a->store_made)
+		return refuse_whole(a, store, err);
+	if (forced)
 		return function_clear(d, c, a, false, err);
-	if (!a->store_made || (named && strcmp(a->store, name) != 0))
+	if (named && strcmp(a->store, name) != 0)
 		return tell_store(c, a, name, uuid, err);
 	snprintf(a->store, sizeof(a->store), "%s", name);
 	snprintf(a->store_uuid, sizeof(a->store_uuid), "%s", uuid);

@@ -480,6 +480,9 @@ static int configure(struct verb_run *v, struct error *err)
 	rc = target_ensure(v->d, &a, &c, err);
 	if (rc == 0 && json_is_true(json_object_get(v->argument, "unseen")))
 		rc = look(v, c, &a, err);
+	else if (rc == 0 && is_function(&a) && !strcmp(a.scenario, SCENARIO_WHOLE) &&
+		 !verb_is_existing(v))
+		rc = function_check_whole(c, &a, err);
 	if (rc == 0 && !strcmp(a.scenario, SCENARIO_CEPH))
 		rc = need_method(c, "bdev_rbd_create", "images of a Ceph cluster", err);
 	if (rc == 0)

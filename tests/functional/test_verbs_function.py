@@ -207,7 +207,8 @@ def test_store_that_is_there_is_taken_over(node, kit):
     node("uninstall", "a", "--keep-backing")
     failure = refused(node, kit("24.01"), "--store", "other")
     assert '"pool"' in failure.message and '"vm1"' in failure.message
-    assert '"pool"' in refused(node, kit("24.01")).message
+    for words in ([], ["--force", "SERIAL1"]):
+        assert "attached to it whole" in refused(node, kit("24.01"), *words).message
     answer = install(node, kit("24.01"), "--scenario", "blobstore")
     assert answer["accelerator"]["store"] == "pool" and not answer["accelerator"]["store_made"]
     assert answer["volumes"] == ["vm1"]

@@ -42,7 +42,7 @@ as_before()
 
 install_on()
 {
-	cli install a --backing $FUNCTION --target /job/spdk_tgt --hugepages 768M "$@"
+	cli install a --backing $FUNCTION --target /job/spdk_tgt --hugepages 1G "$@"
 }
 
 list()
@@ -79,8 +79,16 @@ install()
 {
 	install_on --bind $FUNCTION --store pool || { tail -n 40 $TARGET/target.log; return 1; }
 	cli status --json
-	[ "$(cat $PAGES) $(driver)" = "384 vfio-pci" ]
+	[ "$(cat $PAGES) $(driver)" = "512 vfio-pci" ]
 	contains "$(cli status)" "ok"
+}
+
+killed()
+{
+	CYBORG_SPDK_FAULT=install:store refused install_on --bind $FUNCTION --store pool
+	cli recover
+	as_before
+	cmp -n 67108864 $DISK /dev/zero
 }
 
 io()
@@ -119,7 +127,7 @@ update_back()
 		esac
 	END
 	chmod 755 /tmp/broken
-	refused_for "rolled back" cli update a --target /tmp/broken
+	refused_for "rolled back.*before it was ready" cli update a --target /tmp/broken
 	perf vm1 --verify-only
 	refused_for "cannot drive PCI functions" cli update a --target /job/cyborg-spdk-tgt
 }
@@ -130,7 +138,8 @@ uninstall()
 	cli detach vm1
 	cli detach vm2 --delete
 	refused_for '"vm1"' cli uninstall a
-	cli uninstall a --delete
+	CYBORG_SPDK_FAULT=uninstall:stop refused cli uninstall a --delete
+	cli recover
 	as_before
 	cmp -n 1048576 $DISK /dev/zero
 }
@@ -140,6 +149,7 @@ mount -t hugetlbfs none /dev/hugepages
 modprobe -a nvme vfio-pci vfio_iommu_type1
 wait_for 10 test -b $DISK
 step list list
+step killed killed
 step install install
 step io io
 step crash crash
