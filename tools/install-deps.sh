@@ -14,7 +14,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 BUILD="gcc libc6-dev git meson ninja-build pkg-config libaio-dev libblkid-dev libisal-dev
 libjansson-dev libmicrohttpd-dev libsqlite3-dev libssl-dev liburing-dev uuid-dev"
-CHECK="clang-format-14 libcmocka-dev pyflakes3 python3 python3-pytest qemu-system-x86 shellcheck systemd
+CHECK="clang-format-14 libcmocka-dev openssl pyflakes3 python3 python3-pytest qemu-system-x86 shellcheck systemd
 util-linux xz-utils"
 BENCH="strace valgrind"
 FUZZ="clang-14 libclang-rt-14-dev libcmocka-dev xz-utils"
