@@ -31,19 +31,19 @@ libuuid1 libc6 zlib1g libssl3 libdbus-1-3 libsystemd0 libcap2 libgcrypt20 libgpg
 libzstd1 liblz4-1 dmsetup libdevmapper1.02.1 libselinux1 libudev1 libpcre2-8-0
 util-linux libsmartcols1 libtinfo6 lvm2 libdevmapper-event1.02.1 libaio1 libedit2 libbsd0 libmd0
 mdadm cryptsetup-bin libcryptsetup12 libpopt0 libargon2-1 bcache-tools btrfs-progs liblzo2-2
-drbd-utils xfsprogs libinih1 liburcu8"
+drbd-utils"
 
 # Programs taken from them; their libraries follow.
 PROGRAMS="/usr/sbin/nvme /sbin/mke2fs /sbin/e2fsck /sbin/dmsetup /sbin/wipefs /sbin/lvm
 /sbin/mdadm /sbin/cryptsetup /usr/sbin/make-bcache /sbin/mkfs.btrfs
-/sbin/mkfs.xfs /sbin/drbdmeta /lib/drbd/drbdsetup-84"
+/sbin/drbdmeta /lib/drbd/drbdsetup-84"
 
 # Kernel modules; what they depend on follows.
 MODULES="virtio_pci virtio_net virtio_blk nvme nvme-tcp nvmet nvmet-tcp null_blk ext4 crc32c_generic
 crc32c_intel crct10dif_generic crct10dif_pclmul crc64_rocksoft_generic
 dm-mod raid1 loop zram vfio-pci vfio_iommu_type1
 dm-crypt xts aesni-intel algif_skcipher dm-thin-pool dm-cache dm-cache-smq dm-snapshot dm-multipath
-dm-round-robin bcache btrfs xfs drbd target_core_iblock target_core_file virtio_scsi sd_mod
+dm-round-robin bcache btrfs drbd target_core_iblock target_core_file virtio_scsi sd_mod
 sr_mod sg isofs"
 
 die()
