@@ -499,10 +499,8 @@ down()
 # Cleared, a disk is as good as new.
 clean()
 {
-	for name in active md0 btrfs1; do
-		blkdiscard "$(of $name)"
-		/job/cyborg-spdk install a --backing "$(of $name)" --dry-run
-	done
+	blkdiscard "$(of md0)"
+	/job/cyborg-spdk install a --backing "$(of md0)" --dry-run
 }
 
 step prepare prepare
