@@ -8,9 +8,12 @@ import json
 
 import pytest
 
+import test_verbs_terms
 from conftest import RpcClient, free_port, wait_until
-from test_verbs_terms import SECRET, key_text, store  # noqa: F401
+from test_verbs_terms import SECRET, key_text
 from test_verbs_volumes import HOST, Node
+
+store = test_verbs_terms.store
 
 OTHER = SECRET[::-1]
 
@@ -22,20 +25,20 @@ def write_key(path, kind=1, secret=SECRET, end=""):
 
 
 @pytest.fixture
-def psk(store):  # noqa: F811
+def psk(store):
     if "keyring_file_add_key" not in store.methods:
         pytest.skip("this target has no keyring")
     return write_key(store.cli.dir / "host.psk")
 
 
-def subsystem(store, answer):  # noqa: F811
+def subsystem(store, answer):
     nqn = answer["data"]["target_nqn"]
     return [s for s in store.rpc("nvmf_get_subsystems") if s["nqn"] == nqn][0]
 
 
 # --- who may speak --------------------------------------------------------------------------------
 
-def test_life_with_tls(store, psk):  # noqa: F811
+def test_life_with_tls(store, psk):
     words = ["vm1", "--size", "4M", "--psk", psk]
     answer = store.attach(*words)
     assert answer["attachment"]["psk"] == str(psk)
@@ -54,14 +57,14 @@ def test_life_with_tls(store, psk):  # noqa: F811
 
 
 @pytest.mark.parametrize("kind, size", [(0, 32), (0, 48), (2, 48)])
-def test_other_kinds_of_keys(store, kind, size):  # noqa: F811
+def test_other_kinds_of_keys(store, kind, size):
     path = write_key(store.cli.dir / "psk", kind, bytes(range(size)))
     answer = store.attach("vm1", "--size", "4M", "--psk", path)
     assert store.io(answer, "--identify", "--psk", path).returncode == 0
     store.cli("detach", "vm1", "--wipe")
 
 
-def test_security_tls_export_needs_the_key(store, psk):  # noqa: F811
+def test_security_tls_export_needs_the_key(store, psk):
     answer = store.attach("vm1", "--size", "4M", "--psk", psk)
     plain = store.io(answer, "--identify")
     assert plain.returncode == 3 and "psk" not in plain.stdout
@@ -73,14 +76,14 @@ def test_security_tls_export_needs_the_key(store, psk):  # noqa: F811
     store.cli("detach", "vm1", "--wipe")
 
 
-def test_security_plain_export_does_not_pass_for_tls(store, psk):  # noqa: F811
+def test_security_plain_export_does_not_pass_for_tls(store, psk):
     answer = store.attach("vm1", "--size", "4M")
     result = store.io(answer, "--identify", "--psk", psk)
     assert result.returncode == 3 and "TLS" in result.stderr
     store.cli("detach", "vm1", "--wipe")
 
 
-def test_security_proof_fails_by_another_key(store, psk):  # noqa: F811
+def test_security_proof_fails_by_another_key(store, psk):
     store.attach("vm1", "--size", "4M", "--psk", psk)
     write_key(psk, secret=OTHER)
     failure = store.refused("vm1", "--size", "4M", "--psk", psk)
@@ -90,7 +93,7 @@ def test_security_proof_fails_by_another_key(store, psk):  # noqa: F811
     store.cli("detach", "vm1", "--wipe")
 
 
-def test_security_listener_without_tls_is_told_and_repaired(store, psk):  # noqa: F811
+def test_security_listener_without_tls_is_told_and_repaired(store, psk):
     answer = store.attach("vm1", "--size", "4M", "--psk", psk)
     nqn = answer["data"]["target_nqn"]
     where = {"nqn": nqn, "listen_address": subsystem(store, answer)["listen_addresses"][0]}
@@ -110,7 +113,7 @@ def test_security_listener_without_tls_is_told_and_repaired(store, psk):  # noqa
 
 # --- places ---------------------------------------------------------------------------------------
 
-def test_security_port_is_for_tls_or_without(store, psk):  # noqa: F811
+def test_security_port_is_for_tls_or_without(store, psk):
     port = free_port()
     place = ["--listen", f"127.0.0.1:{port}"]
     store.attach("vm1", "--size", "4M", "--psk", psk, *place)
@@ -126,7 +129,7 @@ def test_security_port_is_for_tls_or_without(store, psk):  # noqa: F811
     store.cli("detach", "vm2", "--wipe")
 
 
-def test_after_the_target_is_gone(store, psk):  # noqa: F811
+def test_after_the_target_is_gone(store, psk):
     answer = store.attach("vm1", "--size", "4M", "--psk", psk)
     with RpcClient(store.cli.socket()) as rpc:
         rpc.send(json.dumps(rpc.request("spdk_kill_instance", {"sig_name": "SIGKILL"})))
@@ -138,7 +141,7 @@ def test_after_the_target_is_gone(store, psk):  # noqa: F811
 
 # --- with the other terms -------------------------------------------------------------------------
 
-def test_tls_and_authentication(store, psk):  # noqa: F811
+def test_tls_and_authentication(store, psk):
     key = store.cli.dir / "host.key"
     key.write_text(key_text())
     key.chmod(0o600)
@@ -155,13 +158,13 @@ def test_tls_and_authentication(store, psk):  # noqa: F811
     store.cli("detach", "vm1", "--wipe")
 
 
-def test_vhost_takes_no_key(store, psk):  # noqa: F811
+def test_vhost_takes_no_key(store, psk):
     failure = store.cli.refused("attach", "vm1", "--size", "4M", "--transport", "vhost-user-blk",
                                 "--psk", psk)
     assert failure.code == 2 and "keys are for" in failure.message
 
 
-def test_line_end_behind_the_key(store):  # noqa: F811
+def test_line_end_behind_the_key(store):
     path = write_key(store.cli.dir / "psk", end="\n")
     if "nvmf_subsystem_set_keys" not in store.methods:
         answer = store.attach("vm1", "--size", "4M", "--psk", path)
