@@ -358,7 +358,7 @@ def test_configuration_is_saved(tls, target_factory, program):
                                                for k, v in config.items()]}))
     tls.nvmf.rpc.call("nvmf_subsystem_remove_listener", nqn=NQN,
                       listen_address=tls.nvmf.listen_address())
-    target_factory("-c", str(path))
+    assert target_factory("-c", str(path)).call("keyring_get_keys")
     assert tls.gets_in() and not tls.gets_in(key=None)
 
 
