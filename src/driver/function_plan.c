@@ -58,8 +58,7 @@ int function_named(const char *text, struct function_name *out, struct error *er
 	return rc < 0 ? rc : 1;
 }
 
-/* --- its namespaces, as the kernel shows them ---------------------------------------------------
- */
+/* --- its namespaces, as the kernel shows them ------------------------------------------------- */
 
 static bool is_namespace(const struct probe_device *dev, const struct accelerator *a)
 {
@@ -132,10 +131,26 @@ static void take_serial(const struct probe_device *dev, struct accelerator *a)
 		snprintf(a->serial, sizeof(a->serial), "%s", dev->serial);
 }
 
+/* More of what is named is read than of what is listed. */
+static int judge_named(struct driver *d, const char *path, const char *force, struct accelerator *a,
+		       struct error *err)
+{
+	struct probe_device *dev = calloc(1, sizeof(*dev));
+	int rc = dev ? probe_path(d->probe, path, dev, err)
+		     : error_set(err, -ENOMEM, "out of memory");
+
+	if (rc == 0) {
+		rc = backing_judge(d, dev, force, a, err);
+		probe_device_fini(dev);
+	}
+	free(dev);
+	return rc;
+}
+
 static int take_seen(struct verb_run *v, const struct probe_device *dev, const char *force,
 		     struct accelerator *a, struct error *err)
 {
-	int rc = backing_judge(v->d, dev, force, a, err);
+	int rc = judge_named(v->d, dev->path, force, a, err);
 
 	if (rc < 0)
 		return rc;
@@ -204,7 +219,7 @@ int function_plan(struct verb_run *v, const struct function_name *name, const js
 	snprintf(a->kind, sizeof(a->kind), KIND_FUNCTION);
 	snprintf(a->path, sizeof(a->path), "%s", name->address);
 	a->nsid = name->nsid;
-	if (json_object_get(request, "size"))
+	if (request_u64(request, "size", 0, err))
 		return error_set(err, -EINVAL,
 				 "PCI function %s: a namespace has its own size: leave --size away",
 				 a->path);
