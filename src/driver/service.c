@@ -22,6 +22,7 @@
 #define SYSTEM_DIR     "/var/lib/cyborg-spdk"
 #define START_NS       (60 * NS_PER_SEC)
 #define STOP_NS	       (60 * NS_PER_SEC)
+#define SYSTEMCTL_NS   (150 * NS_PER_SEC) /* systemd's own limits, of the unit, end before */
 #define ALIVE	       "60s" /* a target that gives no answer for so long is started anew */
 #define ARGUMENTS_MAX  64
 #define UNIT_NAME_SIZE 128
@@ -135,7 +136,7 @@ static int systemctl(struct driver *d, const char *verb, const char *unit, struc
 {
 	char *argv[] = { (char *)"systemctl", (char *)verb, (char *)unit, NULL };
 
-	return run(d, argv, STOP_NS, err);
+	return run(d, argv, SYSTEMCTL_NS, err);
 }
 
 /** enum unit - what systemd is given for an accelerator, by names that no other unit of ours has */
