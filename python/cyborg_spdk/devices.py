@@ -95,7 +95,7 @@ def _vendor_board(accelerator):
 
 
 def _function(accelerator):
-    """Where a function is that its target drives. It is no attach handle: instances reach the target."""
+    """Where a function is that its target drives. No attach handle: instances reach the target."""
     if accelerator["kind"] != "nvme":
         return {}
     return {"pci_address": accelerator["backing"], "nsid": accelerator["nsid"],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accelerators on an NVMe function that the target drives itself, on stand-ins for SPDK's releases
-(tests/replay), whose functions are files. Node and functions are made up in a mount namespace of its
-own, bound to vfio-pci. What needs hardware is in tests/guest/test_function.py.
+(tests/replay), whose functions are files. Node and functions are made up in a mount namespace of
+its own, bound to vfio-pci. What needs hardware is in tests/guest/test_function.py.
 """
 
 import json
@@ -231,7 +231,8 @@ def test_namespaces(node, kit):
     assert (a["backing"], a["nsid"], a["bdev"]) == (FUNCTION, 2, "an2")
     assert is_zero(start_of(node.disks[0])) and not is_zero(start_of(node.disks[1]))
     node("install", "a", "--backing", f"{FUNCTION}/2")
-    assert "uninstall it first" in node.refused("install", "a", "--backing", FUNCTION + "/1").message
+    assert "uninstall it first" in node.refused("install", "a", "--backing",
+                                                FUNCTION + "/1").message
     assert "is the backing of the accelerator a" in node.refused(
         "install", "b", "--backing", FUNCTION, "--target", kit("24.01"), "--no-huge").message
     assert "given to the accelerator a" in node.refused(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accelerators on an NVMe function that the target drives itself: a real SPDK on a node with an IOMMU.
+"""Accelerators on an NVMe function that the target drives: a real SPDK on a node with an IOMMU.
 
 See tests/real_spdk.py.
 """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NVMe functions of a stand-in: files in their place, served by the engine behind. What a target tells
-of a function and asks for one is held as SPDK has it; nothing of it is PCI.
+"""NVMe functions of a stand-in: files in their place, served by the engine behind. What a target
+tells of a function and asks for one is held as SPDK has it; nothing of it is PCI.
 
 A JSON file says which there are, and is read at each attach, so that a test can change a slot:
-{"0000:01:00.0": {"serial": TEXT, "namespaces": [FILE, ...]}}. Whoever drives one holds a lock beside
-that file, as VFIO lets one program have a function.
+{"0000:01:00.0": {"serial": TEXT, "namespaces": [FILE, ...]}}. Whoever drives one holds a lock
+beside that file, as VFIO lets one program have a function.
 
 Threading: shared by all connections; one call at a time.
 """
