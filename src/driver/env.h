@@ -15,6 +15,8 @@
 #ifndef DRIVER_ENV_H
 #define DRIVER_ENV_H
 
+#include <sched.h>
+
 #include "driver/driver.h"
 
 struct verb_run;
@@ -178,16 +180,20 @@ int env_sockets_remove(const struct environment *e, const char *id, struct error
 
 #define ENV_CORE_SIZE 48
 
+/** env_core_note() - count the core of @e in @taken */
+void env_core_note(const struct environment *e, unsigned int taken[static CPU_SETSIZE]);
 /**
- * env_core_plan() - options, one a line, that give an SPDK the first core that none polls on
+ * env_core_plan() - options, one a line, that give an SPDK the core that fewest poll on
  * @arguments: that the operator gives it now, one a line; NULL for those that it has
- * @old: the target that is to be replaced; NULL for none
- * @can_share: the kit can be told not to lock its core: so it is where all are taken
+ * @old: the target that is to be replaced, whose core is kept; NULL for none
+ * @taken: how many of our own SPDKs have each core; locks of others are looked at here
+ * @can_do_without_lock: the kit has the option for that
  *
- * @out is "" where the operator's own arguments name cores; what is replaced hands on its core.
+ * @out is "" where the operator's own arguments name cores.
  */
 void env_core_plan(const struct probe *probe, const char *arguments, const struct environment *old,
-		   bool can_share, char out[static ENV_CORE_SIZE]);
+		   const unsigned int taken[static CPU_SETSIZE], bool can_do_without_lock,
+		   char out[static ENV_CORE_SIZE]);
 /** env_core_keep() - the same core for a target that runs beside that of @e for a moment */
 void env_core_keep(const struct environment *e, char out[static ENV_CORE_SIZE]);
 

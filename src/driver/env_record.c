@@ -123,17 +123,39 @@ static void say(struct environment *e, const char *fmt, ...)
 	va_end(args);
 }
 
+static int plan_core(struct driver *d, const json_t *request, const struct kit_options *o,
+		     const struct environment *old, struct environment *e, struct error *err)
+{
+	char arguments[ENV_ARGUMENTS_SIZE], core[ENV_CORE_SIZE];
+	bool told = json_object_get(request, "arguments");
+	unsigned int taken[CPU_SETSIZE] = { 0 };
+	struct accelerator *list = NULL;
+	struct environment other;
+	ssize_t n;
+	int rc = request_lines(request, "arguments", arguments, sizeof(arguments), err);
+
+	n = rc < 0 ? rc : state_accelerators(d->state, &list, err);
+	rc = n < 0 ? (int)n : 0;
+	for (ssize_t i = 0; i < n && rc == 0; i++) {
+		rc = env_load(d, list[i].id, &other, err);
+		if (rc == 0)
+			env_core_note(&other, taken);
+	}
+	free(list);
+	if (rc < 0)
+		return rc;
+	env_core_plan(d->probe, told ? arguments : NULL, old, taken, o->disable_cpumask_locks,
+		      core);
+	say(e, "%s", core);
+	return 0;
+}
+
 /* Options that this SPDK has; its releases differ, and its --help tells. */
 static int plan_arguments(struct driver *d, const json_t *request, const struct kit *kit,
 			  const struct environment *old, struct environment *e, struct error *err)
 {
-	bool told = json_object_get(request, "arguments");
-	char arguments[ENV_ARGUMENTS_SIZE], core[ENV_CORE_SIZE];
 	struct kit_options o = { .no_huge = false };
 	int rc = is_engine(kit) ? 0 : kit_options(d, kit, &o, err);
-
-	if (rc == 0)
-		rc = request_lines(request, "arguments", arguments, sizeof(arguments), err);
 
 	if (rc == 0)
 		rc = env_sockets_plan(request, kit, o.socket_folder, old, e, err);
@@ -152,14 +174,12 @@ static int plan_arguments(struct driver *d, const json_t *request, const struct 
 	if (o.limit_coredump)
 		say(e, "--limit-coredump\n");
 	say(e, "-s\n%llu\n", (unsigned long long)(e->size >> 20));
-	env_core_plan(d->probe, told ? arguments : NULL, old, o.disable_cpumask_locks, core);
-	say(e, "%s", core);
 	for (size_t i = 0; i < e->device_count && (o.pci_allowed || o.pci_whitelist); i++)
 		say(e, "%s\n%s\n", o.pci_allowed ? "--pci-allowed" : "--pci-whitelist",
 		    e->devices[i].address);
 	if (e->device_count == 0 && o.no_pci)
 		say(e, "--no-pci\n");
-	return 0;
+	return plan_core(d, request, &o, old, e, err);
 }
 
 bool env_same_memory(const struct environment *a, const struct environment *b)

@@ -163,7 +163,7 @@ def stand_in(cli, name, version, program):
     kit.write_text(f"""#!/bin/sh
 case $1 in
 --version) echo "{version}" ;;
---help) echo --no-huge --no-pci ;;
+--help) echo --no-huge --no-pci --disable-cpumask-locks ;;
 *) exec {program("cyborg-spdk-tgt")} "$@" ;;
 esac
 """)

@@ -22,6 +22,7 @@ struct box {
 	char *root;
 	struct probe *probe;
 	unsigned int cores[CPU_SETSIZE], count;
+	unsigned int taken[CPU_SETSIZE];
 	char locks[64 * CPU_SETSIZE], out[ENV_CORE_SIZE];
 };
 
@@ -48,12 +49,13 @@ static void hold(struct box *b, unsigned int count)
 		lock(b, i % 2 ? OUR_LOCK : SPDK_LOCK, b->cores[i]);
 }
 
-static const char *plan(struct box *b, const char *arguments, const char *old, bool can_share)
+static const char *plan(struct box *b, const char *arguments, const char *old,
+			bool can_do_without_lock)
 {
 	struct environment e = { .memory = ENV_MEMORY_PLAIN };
 
 	snprintf(e.arguments, sizeof(e.arguments), "%s", old ? old : "");
-	env_core_plan(b->probe, arguments, old ? &e : NULL, can_share, b->out);
+	env_core_plan(b->probe, arguments, old ? &e : NULL, b->taken, can_do_without_lock, b->out);
 	return b->out;
 }
 
@@ -94,9 +96,29 @@ static void test_first_free_core(void **state)
 {
 	struct box *b = *state;
 
-	assert_string_equal(plan(b, "", NULL, true), option(b->cores[0], ""));
+	assert_string_equal(plan(b, "", NULL, true),
+			    option(b->cores[0], "--disable-cpumask-locks\n"));
+	assert_string_equal(plan(b, "", NULL, false), option(b->cores[0], ""));
 	hold(b, b->count - 1);
-	assert_string_equal(plan(b, "", NULL, true), option(b->cores[b->count - 1], ""));
+	assert_string_equal(plan(b, "", NULL, false), option(b->cores[b->count - 1], ""));
+}
+
+/* Our own SPDKs lock none. */
+static void test_fewest_on_a_core(void **state)
+{
+	struct environment e = { .size = 0 };
+	struct box *b = *state;
+	unsigned int last = b->cores[b->count - 1];
+
+	for (unsigned int i = 0; i < b->count; i++) {
+		snprintf(e.arguments, sizeof(e.arguments), "-s\n512\n%s", option(b->cores[i], ""));
+		env_core_note(&e, b->taken);
+	}
+	assert_int_equal(b->taken[last], 1);
+	hold(b, b->count - 1);
+	assert_string_equal(plan(b, "", NULL, false), option(last, ""));
+	b->taken[last] = 3;
+	assert_string_equal(plan(b, "", NULL, false), option(b->cores[0], ""));
 }
 
 static void test_files_of_dead_programs_say_nothing(void **state)
@@ -107,16 +129,6 @@ static void test_files_of_dead_programs_say_nothing(void **state)
 	snprintf(file, sizeof(file), SPDK_LOCK, b->cores[0]);
 	tree_file(b->root, file, "4711");
 	tree_file(b->root, "proc/locks", "1: POSIX  ADVISORY  WRITE 77 00:01:1 0 EOF\n");
-	assert_string_equal(plan(b, "", NULL, true), option(b->cores[0], ""));
-}
-
-static void test_all_cores_are_held(void **state)
-{
-	struct box *b = *state;
-
-	hold(b, b->count);
-	assert_string_equal(plan(b, "", NULL, true),
-			    option(b->cores[0], "--disable-cpumask-locks\n"));
 	assert_string_equal(plan(b, "", NULL, false), option(b->cores[0], ""));
 }
 
@@ -127,10 +139,11 @@ static void test_the_operator_s_word_holds(void **state)
 	assert_string_equal(plan(b, "-m\n0x2\n", NULL, true), "");
 	assert_string_equal(plan(b, "--iova-mode\npa\n--cpumask=0x2\n", NULL, true), "");
 	assert_string_equal(plan(b, "--lcores\n(0-1)@1\n", NULL, true), "");
-	assert_string_equal(plan(b, "--mem-channels\n4\n", NULL, true), option(b->cores[0], ""));
+	assert_string_equal(plan(b, "--mem-channels\n4\n", NULL, false), option(b->cores[0], ""));
+	/* Those that the old target has, and the new one keeps. */
+	assert_string_equal(plan(b, NULL, "-s\n512\n", true), "");
 }
 
-/* The old target holds the lock until it is stopped. */
 static void test_update_keeps_the_core(void **state)
 {
 	struct box *b = *state;
@@ -138,11 +151,9 @@ static void test_update_keeps_the_core(void **state)
 
 	hold(b, b->count);
 	snprintf(old, sizeof(old), "-s\n512\n%s--no-pci\n", option(b->cores[b->count - 1], ""));
-	assert_string_equal(plan(b, NULL, old, true), option(b->cores[b->count - 1], ""));
+	assert_string_equal(plan(b, NULL, old, false), option(b->cores[b->count - 1], ""));
 	/* A core that is not this process's any more. */
 	assert_string_equal(plan(b, NULL, "-m\n[1023]\n", false), option(b->cores[0], ""));
-	/* The operator's arguments, which it keeps, named one. */
-	assert_string_equal(plan(b, NULL, "-s\n512\n", false), "");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -151,7 +162,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_free_core),	  TEST(test_files_of_dead_programs_say_nothing),
-		TEST(test_all_cores_are_held),	  TEST(test_the_operator_s_word_holds),
+		TEST(test_fewest_on_a_core),	  TEST(test_the_operator_s_word_holds),
 		TEST(test_update_keeps_the_core),
 	};
 
