@@ -422,14 +422,16 @@ def test_one_hostile_device_profile_does_not_hold_up_others(cloud, node, service
     cloud.delete(instance)
 
 
-def test_conductor_s_transport_that_is_wrong_stops_no_binding(cloud, node, bound, service,
-                                                              monkeypatch):
+def test_conductor_s_transport_that_is_wrong_stops_no_binding(cloud, node, bound, service):
     from cyborg.common import rpc
 
     def refuse(*_):
         raise RuntimeError("no such transport")
 
-    monkeypatch.setattr(rpc, "TRANSPORT", None)
-    monkeypatch.setattr(rpc, "init", refuse)
-    assert service(report="always").look()
+    # For the service's start only: Cyborg's API is in this process too.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rpc, "TRANSPORT", None)
+        patch.setattr(rpc, "init", refuse)
+        one = service(report="always")
+    assert one.look()
     assert len(attached(node)) == 1
