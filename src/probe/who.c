@@ -55,7 +55,7 @@ struct pass {
 	pid_t self;
 	dev_t ns_dev;
 	bool kernel;
-	char folder[FOLDER_ROOM];
+	_Alignas(struct dirent64) char folder[FOLDER_ROOM];
 };
 
 void *probe_array_room(void *array, size_t count, size_t size)

@@ -141,9 +141,11 @@ def test_security_device_of_a_virtual_machine_is_refused(cli, loop):
     except FileNotFoundError:
         pytest.skip("no qemu-system-x86_64")
     with vm:
-        assert b"QMP" in vm.stdout.readline()
-        refuses(cli, device, "open", f"open in process {vm.pid} (qemu-system-x86)")
-        vm.kill()
+        try:
+            assert b"QMP" in vm.stdout.readline()
+            refuses(cli, device, "open", f"open in process {vm.pid} (qemu-system-x86)")
+        finally:
+            vm.kill()
     assert judged(cli, device)["eligible"]
 
 

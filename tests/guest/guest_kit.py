@@ -78,8 +78,12 @@ class Control:
 
 
 def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M", seconds=120,
-         qemu=(), kernel="", systemd=False):
-    """Run a script of SCRIPTS in a guest; programs are put in /job with their libraries."""
+         qemu=(), kernel="", systemd=False, again=False):
+    """Run a script of SCRIPTS in a guest; programs are put in /job with their libraries.
+
+    again: a guest that comes to no step within its time is started once more: for scripts whose
+    first steps only set it up, in which an emulated machine stands still now and then
+    """
     command = [HERE / "guest.sh", "-c", cpus, "-m", memory, "-t", seconds,
                "-f", SCRIPTS / "lib.sh"]
     if systemd:
@@ -95,6 +99,11 @@ def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M
     if kernel:
         command += ["-k", kernel]
     command += [SCRIPTS / script, *args]
+    run = run_once(command)
+    return run_once(command) if again and not run.verdicts else run
+
+
+def run_once(command):
     run = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return Boot(run.returncode, run.stdout.decode(errors="replace"))

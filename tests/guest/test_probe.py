@@ -20,9 +20,9 @@ def devices():
 
 @pytest.fixture(scope="module")
 def run(program):
-    return boot("probe.sh", kernel="intel_iommu=on", qemu=devices(), seconds=300,
-                programs=[program("cyborg-spdk"), program("cyborg-spdk-tgt"),
-                          program("cyborg-spdk-supervise")])
+    return boot("probe.sh", kernel="intel_iommu=on", qemu=list(devices()), seconds=150,
+                again=True, programs=[program("cyborg-spdk"), program("cyborg-spdk-tgt"),
+                                      program("cyborg-spdk-supervise")])
 
 
 @pytest.mark.parametrize("step", steps_of("probe.sh"))
