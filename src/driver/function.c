@@ -174,10 +174,7 @@ static int choose(const struct view *v, const struct accelerator *a, const json_
 	if (found == 1)
 		return 0;
 	if (found > 1)
-		return error_set(err, -EINVAL,
-				 "PCI function %s has the namespaces %s: name one, as in "
-				 "--backing %s/%u",
-				 a->path, list, a->path, nsid_of(*out));
+		return function_several(a, list, nsid_of(*out), err);
 	return error_set(err, -ENODEV,
 			 "PCI function %s has no %s that the target can use: there %s %s", a->path,
 			 a->nsid ? "namespace of that number" : "namespace", list[0] ? "are" : "is",

@@ -46,6 +46,10 @@ int function_named(const char *text, struct function_name *out, struct error *er
  */
 int function_plan(struct verb_run *v, const struct function_name *name, const json_t *request,
 		  struct accelerator *a, struct error *err);
+/** function_several() - the refusal of a function with the namespaces @list, of which none is named
+ */
+int function_several(const struct accelerator *a, const char *list, uint32_t nsid,
+		     struct error *err);
 /** function_check_kit() - a kit that can drive functions, with arguments that let it */
 int function_check_kit(const struct verb_run *v, const struct accelerator *a, const struct kit *kit,
 		       struct error *err);

@@ -87,6 +87,14 @@ static void name_namespaces(const struct probe_devices *all, const struct accele
 	}
 }
 
+int function_several(const struct accelerator *a, const char *list, uint32_t nsid,
+		     struct error *err)
+{
+	return error_set(err, -EINVAL,
+			 "PCI function %s has the namespaces %s: name one, as in --backing %s/%u",
+			 a->path, list, a->path, nsid);
+}
+
 /* The one that is named, or the only one. */
 static int choose(const struct probe_devices *all, const struct accelerator *a,
 		  const struct probe_device **out, struct error *err)
@@ -107,10 +115,7 @@ static int choose(const struct probe_devices *all, const struct accelerator *a,
 		return 0;
 	name_namespaces(all, a, list, sizeof(list));
 	if (found > 1)
-		return error_set(err, -EINVAL,
-				 "PCI function %s has the namespaces %s: name one, as in "
-				 "--backing %s/%u",
-				 a->path, list, a->path, nsid_of(*out));
+		return function_several(a, list, nsid_of(*out), err);
 	return error_set(err, -ENODEV,
 			 "PCI function %s has no %s: there %s %s; `nvme create-ns` "
 			 "makes one",

@@ -185,14 +185,8 @@ connection = sqlite:///{folder}/placement.sqlite
 sync_on_startup = true
 """
 
-CONF_TEXT = """
-[DEFAULT]
-host = {host}
-transport_url = fake://
-use_stderr = false
-[database]
-connection = {database}
-[placement]
+# Of every cyborg.conf here.
+SERVICES_TEXT = """[placement]
 auth_type = admin_token
 endpoint = {placement}
 token = admin
@@ -207,6 +201,15 @@ enforce_new_defaults = false
 [agent]
 enabled_drivers = spdk_driver
 """
+
+CONF_TEXT = """
+[DEFAULT]
+host = {host}
+transport_url = fake://
+use_stderr = false
+[database]
+connection = {database}
+""" + SERVICES_TEXT
 
 
 class Cloud:

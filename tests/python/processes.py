@@ -18,14 +18,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
 
 import pytest
-from cloud import PASSWORD, Http, NovaPeer, placement_app
+from cloud import PASSWORD, SERVICES_TEXT, Http, NovaPeer, placement_app
 from conftest import PATIENCE, free_port, wait_until
 from databases import open_database
 
@@ -266,21 +265,7 @@ project_domain_name = Default
 www_authenticate_uri = {keystone}
 token_cache_time = -1
 service_token_roles_required = true
-[placement]
-auth_type = admin_token
-endpoint = {placement}
-token = admin
-endpoint_override = {placement}
-[nova]
-auth_type = none
-endpoint = {nova}/v2.1
-endpoint_override = {nova}/v2.1
-[oslo_policy]
-enforce_scope = false
-enforce_new_defaults = false
-[agent]
-enabled_drivers = spdk_driver
-{name_option}
+""" + SERVICES_TEXT + """{name_option}
 [spdk]
 auth_section = keystone_authtoken
 state_dir = {state}
