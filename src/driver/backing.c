@@ -103,23 +103,18 @@ static int create_backing(struct client *c, const struct accelerator *a, struct 
 		params, NULL, err);
 }
 
-/* A store is loaded when its bdev is examined, which goes on behind the bdev's creation. */
 static int wait_store(struct client *c, const struct accelerator *a, struct error *err)
 {
-	json_t *stores = NULL;
-	int rc = 0;
+	json_t *store;
+	int rc = store_look(c, "uuid", a->store_uuid, true, &store, err);
 
-	if (client_has(c, "bdev_wait_for_examine"))
-		rc = client_wait(c, "bdev_wait_for_examine", NULL, NULL, err);
-	if (rc == 0)
-		rc = client_wait(c, "bdev_lvol_get_lvstores", NULL, &stores, err);
-	if (rc == 0 && !view_by(stores, "uuid", a->store_uuid))
+	if (rc == 0 && !store)
 		rc = error_set(
 			err, -EPROTO,
 			"accelerator %s: the target finds no store %s (%s) on %s: `cyborg-spdk "
 			"blob check` tells what is there",
 			a->id, a->store, a->store_uuid, a->path);
-	json_decref(stores);
+	json_decref(store);
 	return rc;
 }
 

@@ -114,6 +114,8 @@ int client_call_picked(struct client *c, const char *method, json_t *params,
 /** client_flush() - send what fits now; the loop, when it runs next, sends the rest */
 void client_flush(struct client *c);
 
+/** client_pause() - run the loop for a while, @ns nanoseconds; 0 or a negative errno */
+int client_pause(struct client *c, uint64_t ns, struct error *err);
 /**
  * client_wait() - client_call() and run the loop until the answer is there
  * @result: new reference; NULL when the caller does not want it

@@ -159,6 +159,13 @@ static int first_failure(const struct client_request *requests, size_t count, st
 	return 0;
 }
 
+int client_pause(struct client *c, uint64_t ns, struct error *err)
+{
+	int rc = loop_sleep(c->loop, ns);
+
+	return rc < 0 ? error_set(err, rc, "waiting failed: %s", error_errno_text(rc)) : 0;
+}
+
 struct learnt {
 	struct error err;
 	bool done;

@@ -340,6 +340,23 @@ int store_inspect(struct driver *d, const char *path, struct store_found *out, s
  * @clear: how space is cleared: "none", "unmap", "write_zeroes", or NULL
  */
 int store_ensure(struct client *c, struct accelerator *a, const char *clear, struct error *err);
+/**
+ * store_wait() - wait for what the target finds on a bdev, which goes on behind the bdev's creation
+ * @until_ns: 0 at first; kept between calls
+ *
+ * SPDK since 21.01 can be asked to wait until all is found. Before, only looking again and again
+ * tells, for a few seconds.
+ *
+ * Return: 1 to look again, 0 when nothing more will come, or a negative errno.
+ */
+int store_wait(struct client *c, uint64_t *until_ns, struct error *err);
+/**
+ * store_look() - the store whose @member has @value
+ * @expected: wait for it where the target cannot say that it looked at all bdevs
+ * @out: new reference; NULL when there is none
+ */
+int store_look(struct client *c, const char *member, const char *value, bool expected, json_t **out,
+	       struct error *err);
 /** store_volumes() - names of the volumes of a store, new array */
 json_t *store_volumes(const json_t *bdevs, const struct accelerator *a);
 

@@ -244,6 +244,23 @@ static int ensure_vhost(struct client *c, const struct view *v, const struct att
 	return rc < 0 ? rc : vhost_ensure(c, v, a, err);
 }
 
+/* The volumes of a store come one after another behind it. */
+static int await_volume(struct client *c, const struct accelerator *acc, const struct attachment *a,
+			struct view *v, struct error *err)
+{
+	uint64_t until_ns = 0;
+	int rc = 0, more;
+
+	while (rc == 0 && acc->store_uuid[0] && !view_bdev(v->bdevs, a->bdev)) {
+		more = store_wait(c, &until_ns, err);
+		if (more <= 0)
+			return more;
+		view_fini(v);
+		rc = view_take(c, v, err);
+	}
+	return rc;
+}
+
 int export_ensure(struct client *c, const struct accelerator *acc, const struct attachment *a,
 		  struct error *err)
 {
@@ -261,7 +278,9 @@ int export_ensure(struct client *c, const struct accelerator *acc, const struct 
 		if (rc < 0)
 			return rc;
 	}
-	rc = tls_look(c, &v, a, 1, err);
+	rc = await_volume(c, acc, a, &v, err);
+	if (rc == 0)
+		rc = tls_look(c, &v, a, 1, err);
 	bdev = view_bdev(v.bdevs, a->bdev);
 	if (rc == 0 && !bdev)
 		rc = missing(a, acc, err);

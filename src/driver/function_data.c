@@ -21,20 +21,10 @@
 static int find_store(struct client *c, const struct accelerator *a, json_t **store,
 		      struct error *err)
 {
-	json_t *stores = NULL;
-	int rc = 0;
-
 	*store = NULL;
-	if (!client_has(c, "bdev_lvol_get_lvstores"))
-		return 0;
-	if (client_has(c, "bdev_wait_for_examine"))
-		rc = client_wait(c, "bdev_wait_for_examine", NULL, NULL, err);
-	if (rc == 0)
-		rc = client_wait(c, "bdev_lvol_get_lvstores", NULL, &stores, err);
-	if (rc == 0)
-		*store = json_incref(view_by(stores, "base_bdev", a->bdev));
-	json_decref(stores);
-	return rc;
+	return client_has(c, "bdev_lvol_get_lvstores")
+		       ? store_look(c, "base_bdev", a->bdev, a->store[0], store, err)
+		       : 0;
 }
 
 /* Up to where its metadata goes: clusters of data come behind. */

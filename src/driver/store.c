@@ -14,6 +14,8 @@
 
 #define INSPECT_NS (300 * NS_PER_SEC)
 #define CREATE_NS  (3600 * NS_PER_SEC) /* "write_zeroes" goes over the whole device */
+#define EXAMINE_NS (3 * NS_PER_SEC)
+#define PAUSE_NS   (20 * NS_PER_MSEC)
 
 static int take_found(const json_t *answer, const char *path, struct store_found *out,
 		      struct error *err)
@@ -75,26 +77,54 @@ static int create(struct client *c, const struct accelerator *a, const char *cle
 	return client_wait(c, "bdev_lvol_create_lvstore", params, NULL, err);
 }
 
+int store_wait(struct client *c, uint64_t *until_ns, struct error *err)
+{
+	bool first = *until_ns == 0, can_ask = client_has(c, "bdev_wait_for_examine");
+	int rc;
+
+	if (first)
+		*until_ns = clock_ns() + (can_ask ? 0 : EXAMINE_NS);
+	else if (clock_ns() >= *until_ns)
+		return 0;
+	rc = can_ask ? client_wait(c, "bdev_wait_for_examine", NULL, NULL, err)
+		     : client_pause(c, PAUSE_NS, err);
+	return rc < 0 ? rc : 1;
+}
+
+int store_look(struct client *c, const char *member, const char *value, bool expected, json_t **out,
+	       struct error *err)
+{
+	bool can_ask = client_has(c, "bdev_wait_for_examine");
+	json_t *stores = NULL;
+	uint64_t until_ns = 0;
+	int rc = can_ask ? store_wait(c, &until_ns, err) : 1;
+
+	*out = NULL;
+	while (rc > 0 && !*out) {
+		rc = client_wait(c, "bdev_lvol_get_lvstores", NULL, &stores, err);
+		*out = rc == 0 ? json_incref(view_by(stores, member, value)) : NULL;
+		json_decref(stores);
+		stores = NULL;
+		if (rc == 0 && !*out && expected)
+			rc = store_wait(c, &until_ns, err);
+	}
+	return rc < 0 ? rc : 0;
+}
+
 static int find(struct client *c, struct accelerator *a, bool *there, struct error *err)
 {
-	json_t *stores = NULL, *s;
-	int rc = 0;
+	json_t *s;
+	int rc = store_look(c, "base_bdev", a->bdev, !a->store_made, &s, err);
 
-	*there = false;
-	if (client_has(c, "bdev_wait_for_examine"))
-		rc = client_wait(c, "bdev_wait_for_examine", NULL, NULL, err);
-	if (rc == 0)
-		rc = client_wait(c, "bdev_lvol_get_lvstores", NULL, &stores, err);
-	s = view_by(stores, "base_bdev", a->bdev);
-	if (rc == 0 && s) {
-		*there = true;
+	*there = s != NULL;
+	if (s) {
 		snprintf(a->store_uuid, sizeof(a->store_uuid), "%s", view_text(s, "uuid"));
 		a->cluster_size = (uint32_t)json_integer_value(json_object_get(s, "cluster_size"));
 		if (strcmp(view_text(s, "name"), a->store) != 0)
 			rc = error_set(err, -EEXIST, "%s holds the store \"%s\", not \"%s\"",
 				       a->path, view_text(s, "name"), a->store);
 	}
-	json_decref(stores);
+	json_decref(s);
 	return rc;
 }
 
