@@ -2,9 +2,11 @@
 /*
  * Running targets: version, features, and what each serves.
  *
- * All are greeted at once, so that silent ones cost their time limit only once; who answers is
- * asked for the rest in one batch of calls. They work on it while the caller looks at something
- * else; what has come is taken whenever the loop turns.
+ * All are greeted at once, so that silent ones cost their time limit only once, and asked for the
+ * rest in the same breath under today's names: old ones, which do not know these, are asked again
+ * when their dialect is known. They work on it while the caller looks at something else; what has
+ * come is taken whenever the loop turns. Sockets that can be told at a glance are greeted even
+ * before anybody looks at each process.
  *
  * Threading: as driver.h.
  */
@@ -22,6 +24,7 @@
 #define GREET_TIMEOUT_NS (3 * NS_PER_SEC)
 #define WAIT_NS		 (5 * NS_PER_SEC)
 #define ASK_TIMEOUT_NS	 (3600 * NS_PER_SEC) /* who waits for it says for how long */
+#define EARLY_MAX	 16
 
 /**
  * struct served - a method that tells what a target serves
@@ -68,39 +71,46 @@ static const struct served {
 /**
  * struct told - what a target told of one thing that it serves
  * @asked: it can tell
+ * @unknown: it does not know the method's name of today
  * @err: why it did not
  */
 struct told {
 	struct look *look;
 	const struct served *what;
-	bool asked;
+	bool asked, unknown;
 	json_t *result;
 	struct error err;
 };
 
 /**
  * struct look - one target that is looked at
+ * @target: NULL as long as only its socket is known
+ * @socket: its path
  * @fd: of its socket, where its path does not do; -1
+ * @owed: answers that are waited for
  * @err: why it does not answer
  */
 struct look {
 	const struct probe_target *target;
+	char socket[PATH_MAX];
 	struct client *client;
 	struct looks *all;
 	int fd;
+	size_t owed;
 	struct told told[SERVED];
 	struct error err;
 };
 
 /**
  * struct looks - all of them
- * @left: answers that are owed
+ * @early: greeted before their process was known; NULL when they found their place in @items
+ * @left: those that owe answers
  */
 struct looks {
 	struct driver *d;
 	struct probe_target *targets;
-	struct look *items;
-	size_t count, left;
+	struct look **items, *early[EARLY_MAX];
+	size_t count, early_count, left;
 	bool served, done;
 };
 
@@ -119,7 +129,7 @@ static void name_socket(struct look *l)
 	if (!at)
 		return;
 	snprintf(text, sizeof(text), "%.*s%.200s%s", (int)(at - l->err.text), l->err.text,
-		 l->target->socket, at + strlen(through));
+		 l->socket, at + strlen(through));
 	memcpy(l->err.text, text, sizeof(text));
 }
 
@@ -181,32 +191,55 @@ static void set_features(json_t *o, const struct client *c)
 	json_object_set_new(o, "features", list);
 }
 
-static void answer_taken(struct looks *all)
+static void owe(struct look *l)
 {
-	all->done = --all->left == 0;
+	l->all->left += l->owed++ == 0;
+}
+
+/* Of one that was given up late answers may come. */
+static void answer_taken(struct look *l)
+{
+	if (l->owed && --l->owed == 0)
+		l->all->done = --l->all->left == 0;
+}
+
+static void on_told(void *arg, const struct client_answer *answer);
+
+static void ask(struct told *t)
+{
+	if (client_call_picked(t->look->client, t->what->method, NULL, &t->what->pick,
+			       ASK_TIMEOUT_NS, on_told, t) == 0)
+		owe(t->look);
+	else
+		error_set(&t->err, -ENOMEM, "out of memory");
+}
+
+/* It does not know the name of today, and its own words are known now. */
+static void ask_again(struct told *t)
+{
+	const char *name = dialect_name(client_dialect(t->look->client), t->what->method);
+
+	t->asked = name;
+	t->unknown = false;
+	if (!name || !strcmp(name, t->what->method))
+		return;
+	t->err = (struct error)ERROR_INIT;
+	ask(t);
 }
 
 static void on_told(void *arg, const struct client_answer *answer)
 {
 	struct told *t = arg;
+	struct look *l = t->look;
 
 	t->result = json_incref(answer->result);
+	t->unknown = answer->status == -ENOSYS;
 	if (answer->status)
-		error_set(&t->err, answer->status, "target %s, %s: %s", t->look->target->socket,
-			  t->what->method, answer->message);
-	answer_taken(t->look->all);
-}
-
-static void ask_one(struct look *l, struct told *t)
-{
-	t->asked = client_has(l->client, t->what->method);
-	if (!t->asked)
-		return;
-	if (client_call_picked(l->client, t->what->method, NULL, &t->what->pick, ASK_TIMEOUT_NS,
-			       on_told, t) == 0)
-		l->all->left++;
-	else
-		error_set(&t->err, -ENOMEM, "out of memory");
+		error_set(&t->err, answer->status, "target %s, %s: %s", l->socket, t->what->method,
+			  answer->message);
+	if (t->unknown && client_dialect(l->client))
+		ask_again(t);
+	answer_taken(l);
 }
 
 static void on_greeted(void *arg, const struct error *err)
@@ -215,23 +248,29 @@ static void on_greeted(void *arg, const struct error *err)
 
 	l->err = *err;
 	name_socket(l);
-	for (size_t k = 0; l->all->served && !l->err.code && k < SERVED; k++) {
-		l->told[k] = (struct told){ .look = l, .what = &served[k] };
-		ask_one(l, &l->told[k]);
+	if (err->code && l->owed)
+		l->owed = 1;
+	for (size_t k = 0; !err->code && k < SERVED; k++) {
+		if (l->told[k].unknown)
+			ask_again(&l->told[k]);
 	}
 	client_flush(l->client);
-	answer_taken(l->all);
+	answer_taken(l);
 }
 
 static void greet(struct look *l)
 {
-	look_connect(l);
 	if (!l->client)
 		return;
-	if (client_learn_begin(l->client, GREET_TIMEOUT_NS, on_greeted, l) == 0)
-		l->all->left++;
-	else
+	if (client_learn_begin(l->client, GREET_TIMEOUT_NS, on_greeted, l) < 0) {
 		error_set(&l->err, -ENOMEM, "out of memory");
+		return;
+	}
+	owe(l);
+	for (size_t k = 0; l->all->served && k < SERVED; k++) {
+		l->told[k] = (struct told){ .look = l, .what = &served[k], .asked = true };
+		ask(&l->told[k]);
+	}
 	client_flush(l->client);
 }
 
@@ -262,7 +301,7 @@ static void describe(struct look *l, json_t *o)
 		set_served(o, l);
 	if (!client_is_connected(l->client))
 		error_set(&l->err, -ECONNRESET, "target %s went away while it was asked",
-			  l->target->socket);
+			  l->socket);
 }
 
 static json_t *target_json(struct look *l)
@@ -285,6 +324,78 @@ static json_t *target_json(struct look *l)
 	return o;
 }
 
+static struct look *look_create(struct looks *all, const char *socket)
+{
+	struct look *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->all = all;
+	l->fd = -1;
+	snprintf(l->socket, sizeof(l->socket), "%s", socket);
+	return l;
+}
+
+/* Late answers find nobody: the calls end with the client, before the rest goes. */
+static void look_destroy(struct look *l)
+{
+	if (!l)
+		return;
+	client_destroy(l->client);
+	if (l->fd >= 0)
+		close(l->fd);
+	for (size_t k = 0; k < SERVED; k++)
+		json_decref(l->told[k].result);
+	free(l);
+}
+
+static void greet_early(struct looks *all)
+{
+	char sockets[EARLY_MAX][PROBE_SOCKET_SIZE];
+	size_t n = probe_target_sockets(all->d->probe, all->d->dir, sockets, EARLY_MAX);
+
+	for (size_t i = 0; i < n; i++) {
+		struct look *l = look_create(all, sockets[i]);
+
+		if (!l)
+			break;
+		all->early[all->early_count++] = l;
+		client_connect(all->d->loop, l->socket, &l->client, &l->err);
+		greet(l);
+	}
+}
+
+/* Return: who was greeted at that socket already; NULL when nobody was. */
+static struct look *take_early(struct looks *all, const struct probe_target *t)
+{
+	for (size_t i = 0; i < all->early_count; i++) {
+		struct look *l = all->early[i];
+
+		if (l && !strcmp(l->socket, t->socket)) {
+			all->early[i] = NULL;
+			return l;
+		}
+	}
+	return NULL;
+}
+
+static void take_target(struct looks *all, const struct probe_target *t)
+{
+	struct look *l = take_early(all, t);
+	bool is_greeted = l;
+
+	if (!l)
+		l = look_create(all, t->socket);
+	if (!l)
+		return;
+	all->items[all->count++] = l;
+	l->target = t;
+	if (is_greeted)
+		return;
+	look_connect(l);
+	greet(l);
+}
+
 struct looks *look_start(struct driver *d, bool all_served)
 {
 	struct looks *all = calloc(1, sizeof(*all));
@@ -294,16 +405,13 @@ struct looks *look_start(struct driver *d, bool all_served)
 		return NULL;
 	all->d = d;
 	all->served = all_served;
+	greet_early(all);
 	n = probe_targets(d->probe, d->dir, &all->targets);
-	all->items = n > 0 ? calloc((size_t)n, sizeof(*all->items)) : NULL;
-	all->count = all->items ? (size_t)n : 0;
-	for (size_t i = 0; i < all->count; i++) {
-		all->items[i].target = &all->targets[i];
-		all->items[i].all = all;
-		all->items[i].fd = -1;
-	}
-	for (size_t i = 0; i < all->count; i++)
-		greet(&all->items[i]);
+	all->items = n > 0 ? calloc((size_t)n, sizeof(struct look *)) : NULL;
+	for (ssize_t i = 0; all->items && i < n; i++)
+		take_target(all, &all->targets[i]);
+	for (size_t i = 0; i < all->early_count; i++)
+		look_destroy(all->early[i]);
 	return all;
 }
 
@@ -312,18 +420,10 @@ static void set_true(void *arg)
 	*(bool *)arg = true;
 }
 
-/* Late answers find nobody: the calls end with their clients, before the rest goes. */
 static void looks_free(struct looks *all)
 {
-	for (size_t i = 0; i < all->count; i++) {
-		struct look *l = &all->items[i];
-
-		client_destroy(l->client);
-		if (l->fd >= 0)
-			close(l->fd);
-		for (size_t k = 0; k < SERVED; k++)
-			json_decref(l->told[k].result);
-	}
+	for (size_t i = 0; i < all->count; i++)
+		look_destroy(all->items[i]);
 	free(all->items);
 	free(all->targets);
 	free(all);
@@ -344,7 +444,7 @@ json_t *look_finish(struct looks *all)
 	if (all->left == 0)
 		loop_timer_cancel(all->d->loop, late);
 	for (size_t i = 0; i < all->count; i++)
-		json_array_append_new(list, target_json(&all->items[i]));
+		json_array_append_new(list, target_json(all->items[i]));
 	looks_free(all);
 	return list;
 }

@@ -208,8 +208,10 @@ static void set_socket(struct probe_target *t, const char *path)
 /*
  * SPDK and the engine hold a lock beside the socket; a FIFO put there may not stop us. Only looked
  * at: a lock tried here could make a target's start fail.
+ *
+ * @holder: 0 when it is not known
  */
-static bool is_locked(const struct probe *p, const char *socket)
+static bool is_locked(const struct probe *p, const char *socket, pid_t *holder)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[2 * PATH_MAX];
@@ -217,15 +219,21 @@ static bool is_locked(const struct probe *p, const char *socket)
 	bool held;
 	int fd;
 
+	*holder = 0;
 	snprintf(path, sizeof(path), "%s%s.lock", p->root, socket);
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == EACCES;
-	held = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       (probe_lock_pid(p, &st) ||
-		(fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK));
+	held = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	*holder = held ? probe_lock_pid(p, &st) : 0;
+	held = held && (*holder || (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK));
 	close(fd);
 	return held;
+}
+
+static bool has_word(const char *path, const char *dir)
+{
+	return strstr(path, SOCKET_WORD) || (dir[0] && strstr(path, dir));
 }
 
 /*
@@ -235,10 +243,8 @@ static bool is_locked(const struct probe *p, const char *socket)
 static bool is_rpc(const struct finder *f, const struct process *x, const struct probe_target *t,
 		   const char *path)
 {
-	bool word = strstr(path, SOCKET_WORD) || (f->dir[0] && strstr(path, f->dir));
-
 	if (!x)
-		return word && !strstr(base_name(path), "vhost");
+		return has_word(path, f->dir) && !strstr(base_name(path), "vhost");
 	return t->locked || !strcmp(path, x->rpc[0] ? x->rpc : DEFAULT_SOCKET);
 }
 
@@ -247,6 +253,7 @@ static void take_socket(struct finder *f, const char *path, unsigned long long i
 	pid_t pid = probe_socket_pid(f->p, inode);
 	const struct process *x = find_process(f, pid);
 	struct probe_target *t = calloc(1, sizeof(*t)), *kept;
+	pid_t holder;
 
 	if (!t)
 		return;
@@ -257,7 +264,7 @@ static void take_socket(struct finder *f, const char *path, unsigned long long i
 	else if (pid)
 		t->contained = is_contained(f->p, pid);
 	set_socket(t, path);
-	t->locked = is_locked(f->p, t->socket);
+	t->locked = is_locked(f->p, t->socket, &holder);
 	if (is_rpc(f, x, t, path)) {
 		struct process *other = x || !pid ? NULL : malloc(sizeof(*other));
 
@@ -275,17 +282,22 @@ static void take_socket(struct finder *f, const char *path, unsigned long long i
 }
 
 /* Num: RefCount Protocol Flags Type St Inode Path */
+static bool listens(const char *line, unsigned long long *inode,
+		    char path[static PROBE_SOCKET_SIZE])
+{
+	unsigned int flags;
+
+	return sscanf(line, "%*x: %*x %*x %x %*x %*x %llu %127[^\n]", &flags, inode, path) == 3 &&
+	       (flags & SO_ACCEPTCON) && path[0] != '@';
+}
+
 static void take_line(struct finder *f, const char *line)
 {
 	unsigned long long inode;
-	char path[128];
-	unsigned int flags;
+	char path[PROBE_SOCKET_SIZE];
 
-	if (sscanf(line, "%*x: %*x %*x %x %*x %*x %llu %127[^\n]", &flags, &inode, path) != 3)
-		return;
-	if ((flags & SO_ACCEPTCON) && path[0] != '@' &&
-	    (strstr(path, SOCKET_WORD) || (f->dir[0] && strstr(path, f->dir)) ||
-	     find_process(f, probe_socket_pid(f->p, inode))))
+	if (listens(line, &inode, path) &&
+	    (has_word(path, f->dir) || find_process(f, probe_socket_pid(f->p, inode))))
 		take_socket(f, path, inode);
 }
 
@@ -418,6 +430,35 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
 		qsort(f.targets, f.count, sizeof(*f.targets), by_socket);
 	*out = f.targets;
 	return f.rc < 0 ? f.rc : (ssize_t)f.count;
+}
+
+/* Others lock beside their sockets as well: a display server does. */
+static bool is_certain(struct probe *p, const char *dir, const char *path)
+{
+	char program[PATH_MAX];
+	pid_t holder;
+
+	if (path[0] != '/' || !is_locked(p, path, &holder))
+		return false;
+	if (has_word(path, dir))
+		return !strstr(base_name(path), "vhost");
+	return holder && probe_readlink(p, program, sizeof(program), "/proc/%d/exe", holder) &&
+	       probe_is_target_program(program);
+}
+
+size_t probe_target_sockets(struct probe *p, const char *dir, char (*out)[PROBE_SOCKET_SIZE],
+			    size_t room)
+{
+	FILE *file = probe_fopen(p, "/proc/net/unix");
+	unsigned long long inode;
+	char line[512];
+	size_t n = 0;
+
+	while (n < room && file && fgets(line, sizeof(line), file))
+		n += listens(line, &inode, out[n]) && is_certain(p, dir, out[n]);
+	if (file)
+		fclose(file);
+	return n;
 }
 
 /* Below @root, so that no link in a container leads out of it. */
