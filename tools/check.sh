@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 1
 # the verbs use NVMe-oF's own port and those behind it.
 FIRST="build unit asan tsan"
 LANE_A="functional functional-epoll"
-LANE_B="python install format scripts layers security guest crash fuzz"
+LANE_B="python install format scripts layers security guest blobtool crash fuzz"
 PARTS="$FIRST $LANE_A $LANE_B"
 ASKED_FOR="systemd" # only when named: four boots under emulation
 LOGS=build/check
@@ -116,16 +116,22 @@ part_tsan()
 part_functional()
 {
 	build_asan &&
-		CYBORG_SPDK_BACKEND=uring CYBORG_SPDK_BIN=$PWD/build/asan/bin pytests tests/functional
+		CYBORG_SPDK_BACKEND=uring CYBORG_SPDK_BIN=$PWD/build/asan/bin \
+			pytests tests/functional --ignore-glob='*blobtool*'
 }
 
-# Not the tests of what has no reactor, and so no backend.
+# What waits for sockets and files itself: not the verbs, which talk to a target that does.
 part_functional-epoll()
 {
 	CYBORG_SPDK_BACKEND=epoll pytests tests/functional --ignore-glob='*blobtool*' \
-		--ignore-glob='*verbs_kill*' --ignore-glob='*test_probe*' \
-		--ignore=tests/functional/test_agent.py --ignore=tests/functional/test_verbs_ceph.py \
-		--ignore=tests/functional/test_man_pages.py
+		--ignore-glob='*verbs*' --ignore-glob='*test_probe*' \
+		--ignore=tests/functional/test_agent.py --ignore=tests/functional/test_man_pages.py
+}
+
+# The offline tool, which has no reactor and needs no port.
+part_blobtool()
+{
+	build_asan && CYBORG_SPDK_BIN=$PWD/build/asan/bin pytests tests/functional/*blobtool*.py
 }
 
 # The Python package; what needs Cyborg is skipped unless CYBORG_SPDK_CYBORG names its sources.
