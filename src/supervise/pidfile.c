@@ -16,6 +16,9 @@
 
 #include "supervise/supervise.h"
 
+#define READER_TRIES   500
+#define READER_WAIT_US 1000
+
 /* A holder removes the file when it leaves: a lock on the file of then keeps nobody out. */
 static bool is_current(int fd, const char *path)
 {
@@ -41,6 +44,21 @@ static int refuse(int fd, const char *path, int code, struct error *err)
 			 path, text[0] ? text : "(unknown)");
 }
 
+/* Who asks whether a supervisor lives holds a shared lock for a moment: that is no supervisor. */
+static int lock_alone(int fd)
+{
+	int rc = 0;
+
+	for (int i = 0; i < READER_TRIES; i++) {
+		rc = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+		if (rc != -EWOULDBLOCK || flock(fd, LOCK_SH | LOCK_NB) < 0)
+			break;
+		flock(fd, LOCK_UN);
+		usleep(READER_WAIT_US);
+	}
+	return rc;
+}
+
 int pidfile_take(const char *path, struct error *err)
 {
 	int fd, rc;
@@ -50,8 +68,9 @@ int pidfile_take(const char *path, struct error *err)
 		if (fd < 0)
 			return error_set(err, -errno, "pid file %s: %s", path,
 					 error_errno_text(-errno));
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			rc = refuse(fd, path, -errno, err);
+		rc = lock_alone(fd);
+		if (rc < 0) {
+			rc = refuse(fd, path, rc, err);
 			close(fd);
 			return rc;
 		}

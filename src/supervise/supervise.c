@@ -37,15 +37,17 @@ struct supervisor {
 	struct history history;
 	int pidfile;
 	int signals;
-	int output; /* read end of the target's output; -1 without a log */
-	int caller; /* write end of the pipe to the process that waits for the start; -1 */
-	pid_t target;
+	int output;   /* read end of the target's output; -1 without a log */
+	int caller;   /* write end of the pipe to the process that waits for the start; -1 */
+	pid_t target; /* it leads a process group */
+	bool gone;    /* it ended, by @status, and others of its group have not yet */
+	int status;
 	uint64_t started_ns; /* of the target */
 	uint64_t pause_ns;
 	uint64_t start_at_ns; /* of the next start; 0 while the target runs */
 	uint64_t watchdog_ns; /* between two signs of life for systemd; 0 when it wants none */
 	uint64_t alive_at_ns; /* of the next sign */
-	uint64_t kill_at_ns;  /* of SIGKILL while leaving; 0 */
+	uint64_t kill_at_ns;  /* of SIGKILL while it is to end; 0 */
 	struct alive alive;
 	bool ready; /* it answered once */
 	bool hung;  /* it was killed for that it answered no more */
@@ -141,6 +143,7 @@ become_target(const struct supervise_options *o, char **argv, int output, pid_t 
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(125);
@@ -190,6 +193,9 @@ static int start_target(struct supervisor *s)
 			become_target(s->o, argv, write_end, parent);
 		rc = s->target < 0 ? -errno : 0;
 	}
+	/* Here too: it may be told to end before it comes to that itself. */
+	if (rc == 0)
+		setpgid(s->target, s->target);
 	if (write_end >= 0)
 		close(write_end);
 	free(argv);
@@ -199,7 +205,7 @@ static int start_target(struct supervisor *s)
 	}
 	s->started_ns = clock_ns();
 	s->start_at_ns = 0;
-	s->hung = false;
+	s->hung = s->gone = false;
 	alive_begin(&s->alive, s->started_ns);
 	pidfile_write(s->pidfile, parent, s->target);
 	history_started(&s->history);
@@ -288,23 +294,59 @@ static int target_ended(struct supervisor *s, int status, struct error *err)
 	return 0;
 }
 
+/* What a script started and did not become is part of the target as well. */
+static void signal_target(const struct supervisor *s, int signal)
+{
+	if (kill(-s->target, signal) < 0)
+		kill(s->target, signal);
+}
+
+static void end_target(struct supervisor *s)
+{
+	signal_target(s, SIGTERM);
+	s->kill_at_ns = clock_ns() + s->o->drain_ns;
+}
+
+/* Whoever is left of it has backing, ports and socket still: the next start would find them taken.
+ */
+static int check_gone(struct supervisor *s, struct error *err)
+{
+	if (!s->gone)
+		return 0;
+	if (kill(-s->target, 0) < 0) {
+		s->gone = false;
+		s->kill_at_ns = 0;
+		return target_ended(s, s->status, err);
+	}
+	if (!s->kill_at_ns) {
+		note(s, "target %d ended and left others of its process group: told to end",
+		     s->target);
+		end_target(s);
+	}
+	return 0;
+}
+
+/* Orphans of the target come here too: this is their subreaper. */
 static int reap(struct supervisor *s, struct error *err)
 {
 	int status;
+	pid_t pid;
 
-	if (s->target > 0 && waitpid(s->target, &status, WNOHANG) == s->target)
-		return target_ended(s, status, err);
-	return 0;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != s->target)
+			continue;
+		s->gone = true;
+		s->status = status;
+	}
+	return check_gone(s, err);
 }
 
 static void leave(struct supervisor *s)
 {
 	s->leaving = true;
 	notify_send("STOPPING=1");
-	if (s->target > 0) {
-		kill(s->target, SIGTERM);
-		s->kill_at_ns = clock_ns() + s->o->drain_ns;
-	}
+	if (s->target > 0)
+		end_target(s);
 }
 
 static int take_signals(struct supervisor *s, struct error *err)
@@ -331,7 +373,7 @@ static bool caller_is_gone(const struct supervisor *s)
 
 static int check_ready(struct supervisor *s, uint64_t now, struct error *err)
 {
-	if (s->ready || s->leaving || !s->target)
+	if (s->ready || s->leaving || !s->target || s->gone)
 		return 0;
 	if (caller_is_gone(s)) {
 		note(s, "the caller died before the target was ready: stopped");
@@ -361,7 +403,8 @@ static void tell_alive(struct supervisor *s, uint64_t now)
 
 static bool is_watched(const struct supervisor *s)
 {
-	return s->o->alive_ns && s->o->ready && s->ready && s->target && !s->leaving && !s->hung;
+	return s->o->alive_ns && s->o->ready && s->ready && s->target && !s->gone && !s->leaving &&
+	       !s->hung;
 }
 
 static int act_on_time(struct supervisor *s, struct error *err)
@@ -372,12 +415,12 @@ static int act_on_time(struct supervisor *s, struct error *err)
 	if (is_watched(s) && !alive_check(&s->alive, s->o, now)) {
 		note(s, "target %d does not answer: killed", s->target);
 		s->hung = true;
-		kill(s->target, SIGKILL);
+		signal_target(s, SIGKILL);
 	}
-	if (s->leaving && s->target && s->kill_at_ns && now >= s->kill_at_ns) {
+	if (s->target && s->kill_at_ns && now >= s->kill_at_ns) {
 		note(s, "target %d did not drain in time: killed", s->target);
-		kill(s->target, SIGKILL);
-		s->kill_at_ns = 0;
+		signal_target(s, SIGKILL);
+		s->kill_at_ns = UINT64_MAX;
 	}
 	if (!s->leaving && s->start_at_ns && now >= s->start_at_ns && start_target(s) < 0)
 		s->start_at_ns = now + s->o->backoff_max_ns;
@@ -388,11 +431,11 @@ static int wait_ms(const struct supervisor *s)
 {
 	uint64_t now = clock_ns(), until = 0;
 
-	if (!s->ready && !s->leaving)
-		until = now + READY_POLL_NS;
-	else if (s->leaving)
+	if (s->target && s->kill_at_ns)
 		until = s->kill_at_ns;
-	else
+	else if (!s->ready && !s->leaving)
+		until = now + READY_POLL_NS;
+	else if (!s->leaving)
 		until = s->start_at_ns;
 	if (is_watched(s) && (!until || alive_next(&s->alive, s->o) < until))
 		until = alive_next(&s->alive, s->o);
@@ -525,6 +568,7 @@ int supervise_run(const struct supervise_options *o, struct error *err)
 		if (s.caller < 0)
 			return error_set(err, s.caller, "fork: %s", error_errno_text(s.caller));
 	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	rc = open_files(&s, err);
 	if (rc == 0) {
 		pidfile_write(s.pidfile, getpid(), 0);

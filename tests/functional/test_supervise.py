@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """cyborg-spdk-supervise with targets that live, die, hang and say nothing."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -87,6 +89,35 @@ def test_target_that_does_not_drain_is_killed(supervised):
     supervised.stop()
     assert not alive(target)
     assert "did not drain in time: killed" in supervised.log.read_text()
+
+
+def test_what_a_script_started_ends_with_it(supervised):
+    """A script that does not become the target: by SIGTERM, by its own death, by SIGKILL."""
+    script = f"sh -c 'trap \"echo drained; exit 0\" TERM; echo $$ > {supervised.dir}/child; " \
+             "while :; do sleep 0.01; done'; true"
+    def child():
+        return int((supervised.dir / "child").read_text())
+    assert supervised.run("--backoff-min", "10ms", "--", "sh", "-c", script).returncode == 0
+    wait_until(lambda: (supervised.dir / "child").exists() and read_if_there(
+        supervised.dir / "child").strip(), "the child")
+    first = child()
+    os.kill(supervised.pids()[1], signal.SIGKILL)
+    wait_until(lambda: child() != first, "the next start")
+    assert not alive(first) and "left others of its process group" in supervised.log.read_text()
+    second = child()
+    supervised.stop()
+    assert not alive(second)
+    assert supervised.log.read_text().count("drained") == 2
+
+
+def test_reader_of_the_pid_file_is_no_supervisor(supervised):
+    supervised.pidfile.touch()
+    with open(supervised.pidfile, "rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        timer = threading.Timer(0.1, lambda: fcntl.flock(reader, fcntl.LOCK_UN))
+        timer.start()
+        assert supervised.run("--", "sleep", "1000").returncode == 0
+        timer.join()
 
 
 def test_target_follows_its_supervisor_into_death(supervised):
