@@ -262,6 +262,11 @@ int service_stop_trial(struct driver *d, const char *id, struct error *err);
 /** service_forget() - remove the unit files; 0 when there are none */
 int service_forget(struct driver *d, const char *id, struct error *err);
 
+/* orphans.c */
+
+/** orphans_end() - end what a supervisor that was killed left of its target; 0 for nothing */
+int orphans_end(struct driver *d, const struct target_paths *p, struct error *err);
+
 /* config.c: the saved configuration */
 
 /** config_save() - write what the target has now, whole or not at all */

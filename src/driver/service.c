@@ -398,6 +398,14 @@ static int start_unit(struct driver *d, const struct accelerator *a, const struc
 	return rc == 0 ? wait_answer(d, p, err) : rc;
 }
 
+static int start_daemon(struct driver *d, const struct command *c, const struct target_paths *p,
+			struct error *err)
+{
+	int rc = orphans_end(d, p, err);
+
+	return rc < 0 ? rc : run(d, c->argv, START_NS, err);
+}
+
 int service_start(struct driver *d, const struct accelerator *a, const struct target_paths *p,
 		  struct error *err)
 {
@@ -411,7 +419,7 @@ int service_start(struct driver *d, const struct accelerator *a, const struct ta
 	if (rc == 0 && systemd)
 		rc = start_unit(d, a, &e, &c, p, err);
 	else if (rc == 0)
-		rc = run(d, c.argv, START_NS, err);
+		rc = start_daemon(d, &c, p, err);
 	command_fini(&c);
 	return rc;
 }
@@ -423,7 +431,7 @@ int service_start_trial(struct driver *d, const struct accelerator *a, const str
 	int rc = make_command(&c, a, p, of_node, NULL, true, err);
 
 	if (rc == 0)
-		rc = run(d, c.argv, START_NS, err);
+		rc = start_daemon(d, &c, p, err);
 	command_fini(&c);
 	return rc;
 }
@@ -456,10 +464,14 @@ static int stop_supervisor(struct driver *d, const char *id, pid_t supervisor, s
 
 int service_stop_trial(struct driver *d, const char *id, struct error *err)
 {
+	struct target_paths p;
 	pid_t supervisor, target;
+	int rc = target_paths(d, id, &p, err);
 
 	target_pids(d, id, &supervisor, &target);
-	return supervisor ? stop_supervisor(d, id, supervisor, err) : 0;
+	if (rc < 0)
+		return rc;
+	return supervisor ? stop_supervisor(d, id, supervisor, err) : orphans_end(d, &p, err);
 }
 
 /* The unit is stopped also while it has no supervisor: systemd would start another in a moment. */
@@ -470,7 +482,6 @@ int service_stop(struct driver *d, const struct accelerator *a, const struct tar
 	pid_t supervisor, target;
 	int rc;
 
-	(void)p;
 	if (service_is_systemd(d) && unit_exists(UNIT_TARGET, a->id)) {
 		unit_name(UNIT_TARGET, a->id, name, sizeof(name));
 		rc = systemctl(d, "stop", name, err);
@@ -478,7 +489,7 @@ int service_stop(struct driver *d, const struct accelerator *a, const struct tar
 			return rc;
 	}
 	target_pids(d, a->id, &supervisor, &target);
-	return supervisor ? stop_supervisor(d, a->id, supervisor, err) : 0;
+	return supervisor ? stop_supervisor(d, a->id, supervisor, err) : orphans_end(d, p, err);
 }
 
 int service_forget(struct driver *d, const char *id, struct error *err)

@@ -3,13 +3,14 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 
 import pytest
 
-from conftest import RpcClient, stale_listener
+from conftest import RpcClient, stale_listener, wait_until
 
 HOST = "nqn.2016-06.io.spdk:host1"
 IDENTITY = ["nqn", "nsid", "uuid", "nguid", "serial", "model", "port"]
@@ -118,6 +119,24 @@ def test_last_error_of_the_log_is_told(attached, program):
     kit = script_kit(attached, "[ \"$3\" = -c ] && sed -i s/bdev_uring_create/no_such_method/ $4\n"
                                f"exec {program('cyborg-spdk-tgt')} \"$@\"\n")
     check_rolled_back(attached, kit, "method no_such_method: Method not found")
+
+
+def test_kit_of_a_script_that_does_not_become_the_target(attached, program):
+    """Its target is none of the supervisor's children, and ends all the same."""
+    kit = script_kit(attached, f'{program("cyborg-spdk-tgt")} "$@"\nexit $?\n')
+    before = recorded(attached)
+    attached("update", "a", "--target", kit)
+    supervisor, script = attached.pids()
+    with open(f"/proc/{script}/task/{script}/children") as f:
+        target = int(f.read())
+    os.kill(supervisor, signal.SIGKILL)
+    attached("recover")
+    wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the end of the old target")
+    assert attached.status()["health"] == "ok" and recorded(attached) == before
+    attached("update", "a", "--target", program("cyborg-spdk-tgt"))
+    assert recorded(attached) == before
+    attached("detach", "vm1")
+    attached("uninstall", "a")
 
 
 def test_kit_that_serves_nothing_is_rolled_back(attached):
