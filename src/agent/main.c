@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/notify.h"
 #include "base/options.h"
+#include "base/process.h"
 #include "base/version.h"
 
 #define PROGRAM	       "cyborg-spdk-agent"
@@ -254,8 +255,10 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	struct error err = ERROR_INIT;
-	int words = options_parse(argc, argv, rows, false, &err);
+	int words;
 
+	process_begin();
+	words = options_parse(argc, argv, rows, false, &err);
 	if (words >= 0 && o.help) {
 		usage(rows);
 		return 0;

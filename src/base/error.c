@@ -6,34 +6,11 @@
  */
 #include "base/error.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of the UTF-8 sequence that @lead begins; 1 for what begins none. */
-static size_t utf8_len(unsigned char lead)
-{
-	if (lead >= 0xf0)
-		return 4;
-	if (lead >= 0xe0)
-		return 3;
-	return lead >= 0xc0 ? 2 : 1;
-}
-
-/*
- * A text that was cut may end within a character. It goes into JSON answers, which must be UTF-8,
- * so what is left of that character goes too.
- */
-static void utf8_trim(char *text, size_t len)
-{
-	size_t at = len;
-
-	while (at > 0 && len - at < 3 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
-		at--;
-	if (at > 0 && utf8_len((unsigned char)text[at - 1]) > len - at + 1)
-		text[at - 1] = '\0';
-}
+#include "base/utf8.h"
 
 int error_vset(struct error *err, int code, const char *fmt, va_list args)
 {
@@ -45,8 +22,8 @@ int error_vset(struct error *err, int code, const char *fmt, va_list args)
 	len = vsnprintf(err->text, sizeof(err->text), fmt, args);
 	if (len < 0)
 		err->text[0] = '\0';
-	else if ((size_t)len >= sizeof(err->text))
-		utf8_trim(err->text, sizeof(err->text) - 1);
+	/* It goes into JSON answers, and a text that was cut may end within a character. */
+	utf8_mend(err->text);
 	return code;
 }
 
@@ -73,14 +50,14 @@ int error_prefix(struct error *err, const char *fmt, ...)
 
 	len = strlen(err->text);
 	room = sizeof(err->text) - len;
-	if ((size_t)snprintf(err->text + len, room, "%s", old) >= room)
-		utf8_trim(err->text, sizeof(err->text) - 1);
+	snprintf(err->text + len, room, "%s", old);
+	utf8_mend(err->text);
 	return err->code;
 }
 
 void error_clean_words(char *text)
 {
-	utf8_trim(text, strlen(text));
+	utf8_mend(text);
 	for (unsigned char *at = (unsigned char *)text; *at; at++) {
 		if (*at < 0x20 || *at == 0x7f)
 			*at = ' ';

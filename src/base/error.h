@@ -31,7 +31,7 @@ struct error {
  * error_set() - note a refusal
  * @err: where to note it; NULL when the caller does not want the words
  * @code: negative errno
- * @fmt: printf format of the sentence, cut at ERROR_TEXT_MAX - 1 bytes
+ * @fmt: printf format of the sentence, cut at ERROR_TEXT_MAX - 1 bytes, and made UTF-8
  *
  * Return: @code, so that `return error_set(err, -EINVAL, "...")` reads as one thing.
  */
@@ -51,8 +51,8 @@ int error_prefix(struct error *err, const char *fmt, ...) __attribute__((format(
 
 /**
  * error_clean_words() - words from outside, made fit for a terminal, a log, a JSON text
- * @text: valid UTF-8, but for a character that was cut at its end; that one goes. Control
- * characters, C1 (U+0080 to U+009F) included, become spaces, and none of these stay at the end.
+ * @text: control characters, C1 (U+0080 to U+009F) included, become spaces, and none of these
+ * stay at the end; what is no UTF-8 is mended.
  */
 void error_clean_words(char *text);
 

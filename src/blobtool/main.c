@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "base/version.h"
 #include "blobtool/tool.h"
 
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
 
+	process_begin();
 	log_set_program(PROGRAM);
 	if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
 		version_print(PROGRAM);

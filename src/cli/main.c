@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/process.h"
+#include "base/utf8.h"
 #include "base/version.h"
 #include "cli/cli.h"
 
@@ -111,7 +113,7 @@ static enum cli_exit show(const struct cli_verb *v, const struct cli_args *a, co
 	else
 		v->print(answer);
 	json_decref(answer);
-	return fflush(stdout) == 0 ? code : CLI_EXIT_FAILURE;
+	return code;
 }
 
 static enum cli_exit run(const struct cli_verb *v, const struct cli_args *a)
@@ -120,7 +122,7 @@ static enum cli_exit run(const struct cli_verb *v, const struct cli_args *a)
 	char *text = json_dumps(request, 0), *answer = NULL;
 	struct cyborg_spdk *h = NULL;
 	enum cli_exit code;
-	int rc = text ? cyborg_spdk_open(a->state_dir, &h) : -EINVAL;
+	int rc = text ? cyborg_spdk_open(a->state_dir, &h) : -ENOMEM;
 
 	if (rc == 0) {
 		progress_start(h);
@@ -128,8 +130,7 @@ static enum cli_exit run(const struct cli_verb *v, const struct cli_args *a)
 		progress_end();
 	}
 	if (rc < 0)
-		code = complain(a->json, rc,
-				text ? cyborg_spdk_error(h) : "the command line is not UTF-8");
+		code = complain(a->json, rc, text ? cyborg_spdk_error(h) : "out of memory");
 	else
 		code = show(v, a, answer);
 	cyborg_spdk_free(answer);
@@ -149,6 +150,16 @@ static bool wants_json(int argc, char **argv)
 	return false;
 }
 
+/* What JSON cannot hold would be left out of the request, as if it had not been asked for. */
+static int check_words(int argc, char **argv, struct error *err)
+{
+	for (int i = 1; i < argc; i++) {
+		if (!utf8_is_valid(argv[i]))
+			return error_set(err, -EINVAL, "the word \"%.200s\" is not UTF-8", argv[i]);
+	}
+	return 0;
+}
+
 static enum cli_exit verb_main(const struct cli_verb *v, int argc, char **argv)
 {
 	struct cli_args a = { .wait_ns = UINT64_MAX };
@@ -159,7 +170,9 @@ static enum cli_exit verb_main(const struct cli_verb *v, int argc, char **argv)
 	int words;
 
 	cli_rows(v, &a, rows);
-	words = options_parse(argc, argv, rows, false, &err);
+	words = check_words(argc, argv, &err);
+	if (words == 0)
+		words = options_parse(argc, argv, rows, false, &err);
 	if (words >= 0 && !a.help && !a.version)
 		words = v->take(&a, words, argv + 1, &err);
 	if (words < 0)
@@ -176,19 +189,31 @@ static enum cli_exit verb_main(const struct cli_verb *v, int argc, char **argv)
 	return code;
 }
 
+/* What was done is done; who asked has to know that the answer is not whole. */
+static int finish(enum cli_exit code)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return (int)code;
+	fprintf(stderr, PROGRAM ": the answer cannot be written to standard output: %s\n",
+		errno ? strerror(errno) : "a write failed");
+	return code == CLI_EXIT_OK ? CLI_EXIT_FAILURE : (int)code;
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_verb *v;
 	const char *word = argc > 1 ? argv[1] : "--help";
-	char text[128];
+	struct error err = ERROR_INIT;
 
+	process_begin();
 	if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
 		version_print(PROGRAM);
-		return CLI_EXIT_OK;
+		return finish(CLI_EXIT_OK);
 	}
 	if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
 		overview(argc > 1 ? stdout : stderr);
-		return argc > 1 ? CLI_EXIT_OK : CLI_EXIT_USAGE;
+		return finish(argc > 1 ? CLI_EXIT_OK : CLI_EXIT_USAGE);
 	}
 	for (const struct cli_extern *e = cli_externs; e->name; e++) {
 		if (!strcmp(word, e->name))
@@ -196,8 +221,8 @@ int main(int argc, char **argv)
 	}
 	v = cli_verb_find(word);
 	if (!v) {
-		snprintf(text, sizeof(text), "verb \"%.50s\" is not known; --help lists all", word);
-		return (int)complain(wants_json(argc, argv), -EINVAL, text);
+		error_set(&err, -EINVAL, "verb \"%.50s\" is not known; --help lists all", word);
+		return finish(complain(wants_json(argc, argv), err.code, err.text));
 	}
-	return (int)verb_main(v, argc - 1, argv + 1);
+	return finish(verb_main(v, argc - 1, argv + 1));
 }

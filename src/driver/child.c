@@ -131,22 +131,31 @@ static void on_timeout(void *arg)
 		on_stuck(c);
 }
 
+/*
+ * A supervisor outlives its caller by months: it may hold neither a lock that came by a descriptor
+ * nor the mount of the working directory, and a caller that ignores SIGCHLD must not have made it
+ * blind for the end of its target.
+ */
 static int spawn(struct child *c, char *const argv[], int out, int err_out)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
-	sigset_t none;
+	sigset_t none, all;
 	int rc;
 
 	sigemptyset(&none);
+	sigfillset(&all);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(
-		&attr, (short)(POSIX_SPAWN_SETSIGMASK | (c->alone ? POSIX_SPAWN_SETPGROUP : 0)));
+	posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+						(c->alone ? POSIX_SPAWN_SETPGROUP : 0)));
 	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, err_out, STDERR_FILENO);
+	posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+	posix_spawn_file_actions_addchdir_np(&actions, "/");
 	rc = posix_spawnp(&c->pid, argv[0], &actions, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
@@ -179,7 +188,7 @@ static int follow(struct child *c, uint64_t timeout_ns)
 {
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	if (c->pidfd < 0)
-		return -errno;
+		return errno == ESRCH ? -ECHILD : -errno;
 	c->out.watch = loop_watch(c->loop, c->out.fd, POLLIN, stream_read, &c->out);
 	c->err.watch = loop_watch(c->loop, c->err.fd, POLLIN, stream_read, &c->err);
 	c->end = loop_watch(c->loop, c->pidfd, POLLIN, on_end, c);
@@ -187,13 +196,20 @@ static int follow(struct child *c, uint64_t timeout_ns)
 	return c->out.watch && c->err.watch && c->end && c->timer ? 0 : -ENOMEM;
 }
 
-/* Return: the status of waitpid(2). */
-static int child_free(struct child *c)
+/* Return: the status of waitpid(2), or -ECHILD in a process that ignores SIGCHLD. */
+static int child_reap(struct child *c)
 {
-	int status = 0;
+	int status = 0, rc = 0;
 
-	while (c->pid > 0 && waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+	while (c->pid > 0 && (rc = waitpid(c->pid, &status, 0)) < 0 && errno == EINTR)
 		;
+	c->pid = 0;
+	return rc < 0 ? -ECHILD : status;
+}
+
+static void child_free(struct child *c)
+{
+	child_reap(c);
 	loop_timer_cancel(c->loop, c->timer);
 	loop_unwatch(c->loop, c->end);
 	stream_close(&c->out);
@@ -203,7 +219,12 @@ static int child_free(struct child *c)
 	free(c->out.text);
 	free(c->err.text);
 	free(c);
-	return status;
+}
+
+static const char *failure_text(int rc)
+{
+	return rc == -ECHILD ? "this process ignores SIGCHLD, so that nobody is told of its end"
+			     : error_errno_text(rc);
 }
 
 int child_begin(struct loop *l, char *const argv[], uint64_t timeout_ns, bool alone,
@@ -231,7 +252,7 @@ int child_begin(struct loop *l, char *const argv[], uint64_t timeout_ns, bool al
 		return 0;
 	}
 	child_free(c);
-	return error_set(err, rc, "%s cannot be started: %s", argv[0], error_errno_text(rc));
+	return error_set(err, rc, "%s cannot be started: %s", argv[0], failure_text(rc));
 }
 
 /* What was read becomes the caller's. */
@@ -250,16 +271,15 @@ int child_end(struct child *c, struct child_result *r, struct error *err)
 	memset(r, 0, sizeof(*r));
 	if (rc < 0)
 		child_kill(c);
-	else if (c->timed_out)
-		rc = -ETIMEDOUT;
+	r->status = child_reap(c);
 	if (rc == 0)
-		rc = take_result(c, r);
+		rc = c->timed_out ? -ETIMEDOUT : r->status < 0 ? r->status : take_result(c, r);
 	if (rc < 0) {
 		error_set(err, rc, "%s: %s", c->name,
-			  rc == -ETIMEDOUT ? "did not end in time: killed" : error_errno_text(rc));
+			  rc == -ETIMEDOUT ? "did not end in time: killed" : failure_text(rc));
 		child_result_fini(r);
 	}
-	r->status = child_free(c);
+	child_free(c);
 	return rc;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
 #include "driver/export.h"
 
 void drift(json_t *list, const char *fmt, ...)
@@ -21,6 +22,7 @@ void drift(json_t *list, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	utf8_mend(text);
 	json_array_append_new(list, json_string(text));
 }
 

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "perf/perf.h"
 
 static void begin(void *arg)
@@ -54,6 +55,7 @@ int main(int argc, char **argv)
 	struct error err = ERROR_INIT;
 	int ret, exit;
 
+	process_begin();
 	log_set_program("cyborg-spdk-perf");
 	/* What goes wrong is said once, by this program; the rooms below stay silent. */
 	log_set_print_level(LOG_ERROR);

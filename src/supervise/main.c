@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/process.h"
 #include "base/version.h"
 #include "supervise/supervise.h"
 
@@ -98,9 +99,10 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	struct error err = ERROR_INIT;
-	int words = options_parse(argc, argv, rows, true, &err);
-	int rc;
+	int words, rc;
 
+	process_begin();
+	words = options_parse(argc, argv, rows, true, &err);
 	if (words >= 0 && help) {
 		usage(stdout, rows);
 		return 0;

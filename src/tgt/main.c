@@ -21,6 +21,7 @@
 #include "base/container_of.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/process.h"
 #include "base/version.h"
 #include "bdev/bdev.h"
 #include "reactor/io.h"
@@ -278,6 +279,7 @@ int main(int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 
+	process_begin();
 	log_set_program(PROGRAM);
 	if (tgt_options_parse(&tgt.o, argc, argv, &err) < 0) {
 		fprintf(stderr, PROGRAM ": %s\n", err.text);

@@ -3,12 +3,17 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
+from conftest import wait_until
+
+HOST = "nqn.2016-06.io.spdk:host1"
 VERBS = ["discover", "list", "install", "attach", "detach", "update", "uninstall", "status"]
 LONG_NAMES = ["discover-driver", "driver-list", "install-driver", "attach-instance",
               "detach-instance", "update-driver", "uninstall-driver"]
@@ -171,6 +176,65 @@ def test_json_errors_of_a_wrong_command_line_are_json(cli, words):
     assert process.returncode == 2
     error = json.loads(process.stdout)["error"]
     assert error["name"] == "EINVAL" and error["message"] in process.stderr
+
+
+@pytest.mark.parametrize("words", [
+    [b"status", b"\xff"], [b"update", b"--target", b"/k\xff"], [b"x\xff"],
+    [b"attach", b"vm1", b"--host", HOST.encode(), b"--dhchap-key", b"/k\xff"],
+    [b"status", b"--state-dir", b"/s\xff"]])
+def test_security_words_that_json_cannot_hold_are_refused(cli, words):
+    """Left out of the request they would be as if they had not been asked for."""
+    done = subprocess.run([str(cli.program), *words, b"--json"], env=cli.env,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["name"] == "EINVAL"
+
+
+def test_words_that_are_cut_are_told_in_json(cli):
+    for start in "a", "ab":
+        failure = cli.refused("install", start + "\u00e4" * 200, "--memory", "8M")
+        assert failure.error["message"].startswith("accelerator id")
+
+
+@pytest.mark.parametrize("words", [["status"], ["discover", "--json"], ["--help"],
+                                   ["status", "--help"], ["--version"]])
+def test_answer_that_cannot_be_written_is_told(cli, words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([str(cli.program), *words], env=cli.env, stdout=full,
+                              stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and b"cannot be written to standard output" in done.stderr
+
+
+def test_closed_streams_are_nobody_elses(node):
+    """Else what is printed would go into whatever file got the number."""
+    def close():
+        for fd in 0, 1, 2:
+            os.close(fd)
+    image = node.dir / "image"
+    image.touch()
+    os.truncate(image, 32 << 20)
+    for words in (["install", "a", "--memory", "8M"], ["attach", "vm1", "--host", HOST],
+                  ["status"], ["blob", "create", image, "s"], ["blob", "check", image]):
+        subprocess.run([str(node.program), *words], env=node.env, preexec_fn=close, check=True)
+    assert len(node.status()["accelerators"][0]["attachments"]) == 1
+    assert (node.state / "lock").read_text().startswith("attach (pid ")
+
+
+def test_what_a_caller_happens_to_have_is_not_kept(node):
+    """A lock by a descriptor, the working directory, an ignored SIGCHLD: the daemon is free of it."""
+    here = node.dir / "here"
+    here.mkdir()
+    with open(node.dir / "locked", "wb") as lock:
+        subprocess.run([str(node.program), "install", "a", "--memory", "8M"], env=node.env,
+                       cwd=here, pass_fds=[lock.fileno()], check=True,
+                       preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    supervisor, target = node.pids()
+    for pid in supervisor, target:
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+        opened = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        assert str(node.dir / "locked") not in opened
+    os.kill(target, signal.SIGKILL)
+    wait_until(lambda: node.pids()[1] not in (0, target), "the next start")
 
 
 def test_no_home(cli):

@@ -70,6 +70,18 @@ static void test_error_cut_keeps_characters_whole(void **state)
 	check_cut("\xf0\x9f\x98\x80", 4);
 }
 
+/* A precision may cut one within the sentence as well. */
+static void test_error_is_utf8(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	error_set(&err, -EINVAL, "id \"%.2s\" and %s", "a\xc3\xa9", "\xff\xc0\x80.");
+	assert_string_equal(err.text, "id \"a?\" and ???.");
+	error_prefix(&err, "%.1s: ", "\xc3\xa9");
+	assert_string_equal(err.text, "?: id \"a?\" and ???.");
+}
+
 static void test_error_errno_text(void **state)
 {
 	(void)state;
@@ -114,6 +126,7 @@ int main(void)
 		cmocka_unit_test(test_error_prefix_stands_in_front),
 		cmocka_unit_test(test_error_long_text_is_cut),
 		cmocka_unit_test(test_error_cut_keeps_characters_whole),
+		cmocka_unit_test(test_error_is_utf8),
 		cmocka_unit_test(test_error_errno_text),
 	};
 

@@ -13,6 +13,7 @@
 /* clang-format on */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -121,6 +122,40 @@ static void test_hung_one_is_killed(void **state)
 	assert_null(c);
 }
 
+/* What a daemon keeps for months is not what its caller happened to have. */
+static void test_nothing_is_inherited(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct child_result r;
+	struct child *c;
+	int fd = open("/dev/null", O_RDONLY);
+
+	(void)state;
+	assert_true(fd > STDERR_FILENO);
+	signal(SIGUSR1, SIG_IGN);
+	c = begin("pwd; ls /proc/$$/fd | tr '\\n' ' '; kill -USR1 $$; echo lives", LONG_NS);
+	signal(SIGUSR1, SIG_DFL);
+	close(fd);
+	assert_int_equal(child_end(c, &r, &err), 0);
+	assert_string_equal(r.out, "/\n0 1 2 ");
+	assert_true(WIFSIGNALED(r.status) && WTERMSIG(r.status) == SIGUSR1);
+	child_result_fini(&r);
+}
+
+static void test_caller_that_ignores_ends_is_told(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct child_result r;
+	struct child *c;
+
+	(void)state;
+	signal(SIGCHLD, SIG_IGN);
+	c = begin("sleep 0.1; exit 3", LONG_NS);
+	assert_int_equal(child_end(c, &r, &err), -ECHILD);
+	signal(SIGCHLD, SIG_DFL);
+	assert_non_null(strstr(err.text, "ignores SIGCHLD"));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -129,6 +164,8 @@ int main(void)
 		T(test_one_that_ended_is_not_late),
 		T(test_one_that_ended_lets_the_loop_sleep),
 		T(test_hung_one_is_killed),
+		T(test_nothing_is_inherited),
+		T(test_caller_that_ignores_ends_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
