@@ -5,6 +5,7 @@
  * Threading: pure functions.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "driver/driver.h"
@@ -181,13 +182,47 @@ json_t *attachment_connection(const struct attachment *a)
 			 "cacheable", 0, "qos_specs", qos_specs(&a->qos));
 }
 
+/* The command is for a shell, and what stands in it may come from a tenant. */
+static void print_word(FILE *f, const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "@%+=:,./_-";
+
+	if (*text && !text[strspn(text, plain)]) {
+		fputs(text, f);
+		return;
+	}
+	fputc('\'', f);
+	for (; *text; text++) {
+		if (*text == '\'')
+			fputs("'\\'", f);
+		fputc(*text, f);
+	}
+	fputc('\'', f);
+}
+
+/* With a blank before them: an option, and what stands behind it. */
+static void print_option(FILE *f, const char *option, const char *text)
+{
+	fprintf(f, " %s", option);
+	print_word(f, text);
+}
+
+/* Keys are named by their files: what stands in a command line is seen by all. */
+static void print_key(FILE *f, const char *option, const char *file)
+{
+	fprintf(f, " %s\"$(cat ", option);
+	print_word(f, file);
+	fputs(")\"", f);
+}
+
 /*
  * QEMU's ids begin with a letter, which an instance's need not. A comma in a value is doubled
  * there. It connects again after the target was replaced or has died.
  */
-static void vhost_command(const struct attachment *a, char *out, size_t size)
+static void print_vhost(FILE *f, const struct attachment *a)
 {
-	char name[VHOST_NAME_SIZE], path[2 * sizeof(a->socket)];
+	char name[VHOST_NAME_SIZE], path[2 * sizeof(a->socket)], text[sizeof(path) + 96];
 	size_t n = 0;
 
 	vhost_name(a, name);
@@ -197,35 +232,46 @@ static void vhost_command(const struct attachment *a, char *out, size_t size)
 			path[n++] = *s;
 	}
 	path[n] = '\0';
-	snprintf(out, size,
-		 "-chardev socket,id=%s,path=%s,reconnect=1 -device vhost-user-blk-pci,chardev=%s",
-		 name, path, name);
+	snprintf(text, sizeof(text), "socket,id=%s,path=%s,reconnect=1", name, path);
+	fputs("-chardev ", f);
+	print_word(f, text);
+	fprintf(f, " -device vhost-user-blk-pci,chardev=%s", name);
 }
 
-/* Keys are named by their files: what stands in a command line is seen by all. */
-void attachment_command(const struct attachment *a, char *out, size_t size)
+static void print_tcp(FILE *f, const struct attachment *a)
 {
-	size_t at;
-
-	if (!strcmp(a->transport, TRANSPORT_VHOST)) {
-		vhost_command(a, out, size);
-		return;
+	if (a->psk[0]) {
+		fputs("nvme check-tls-key --insert", f);
+		print_option(f, "--hostnqn=", a->host);
+		print_option(f, "--subsysnqn=", a->nqn);
+		print_key(f, "--keydata=", a->psk);
+		fputs(" && ", f);
 	}
-	at = (size_t)snprintf(out, size, "%s", "");
+	fprintf(f, "nvme connect -t tcp -a %s -s %u -n %s", a->address, a->port, a->nqn);
+	print_option(f, "-q ", a->host);
+	if (a->dhchap_key[0])
+		print_key(f, "-S ", a->dhchap_key);
+	if (a->dhchap_ctrlr_key[0])
+		print_key(f, "-C ", a->dhchap_ctrlr_key);
 	if (a->psk[0])
-		at = (size_t)snprintf(out, size,
-				      "nvme check-tls-key --insert --hostnqn=%s --subsysnqn=%s "
-				      "--keydata=\"$(cat %s)\" && ",
-				      a->host, a->nqn, a->psk);
-	if (at < size)
-		at += (size_t)snprintf(out + at, size - at,
-				       "nvme connect -t tcp -a %s -s %u -n %s -q %s", a->address,
-				       a->port, a->nqn, a->host);
-	if (a->dhchap_key[0] && at < size)
-		at += (size_t)snprintf(out + at, size - at, " -S \"$(cat %s)\"", a->dhchap_key);
-	if (a->dhchap_ctrlr_key[0] && at < size)
-		at += (size_t)snprintf(out + at, size - at, " -C \"$(cat %s)\"",
-				       a->dhchap_ctrlr_key);
-	if (a->psk[0] && at < size)
-		snprintf(out + at, size - at, " --tls");
+		fputs(" --tls", f);
+}
+
+json_t *attachment_command(const struct attachment *a)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	json_t *o;
+
+	if (!f)
+		return NULL;
+	if (!strcmp(a->transport, TRANSPORT_VHOST))
+		print_vhost(f, a);
+	else
+		print_tcp(f, a);
+	fclose(f);
+	o = text ? json_string(text) : NULL;
+	free(text);
+	return o;
 }

@@ -552,7 +552,10 @@ void attachment_from(const json_t *o, struct attachment *out);
 json_t *attachment_json(const struct attachment *a);
 /** attachment_connection() - in os-brick's form for its NVMe-oF connector */
 json_t *attachment_connection(const struct attachment *a);
-/** attachment_command() - the command line that connects a Linux host, or QEMU's for vhost-user */
-void attachment_command(const struct attachment *a, char *out, size_t size);
+/**
+ * attachment_command() - the command line that connects a Linux host, or QEMU's for vhost-user, fit
+ * for a shell; new reference
+ */
+json_t *attachment_command(const struct attachment *a);
 
 #endif

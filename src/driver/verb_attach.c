@@ -200,18 +200,16 @@ static int prove(struct verb_run *v, struct error *err)
 
 static int finish(struct verb_run *v, struct error *err)
 {
-	char command[4 * STATE_NQN_SIZE + 3 * STATE_PATH_SIZE + 256];
 	struct attachment a;
 	json_t *connection;
 
 	(void)err;
 	verb_attachment(v, &a);
-	attachment_command(&a, command, sizeof(command));
 	json_object_set_new(v->answer, "attachment", attachment_json(&a));
 	connection = attachment_connection(&a);
 	json_object_update(v->answer, connection);
 	json_decref(connection);
-	json_object_set_new(v->answer, "command", json_string(command));
+	json_object_set_new(v->answer, "command", attachment_command(&a));
 	return 0;
 }
 

@@ -104,16 +104,46 @@ static void test_drift(void **state)
 	expect_drift(CONTROLLER("\"socket\":7,", "[]", "{}"), "shows bdev");
 }
 
+static void expect_command(const struct attachment *a, const char *text)
+{
+	json_t *command = attachment_command(a);
+
+	assert_string_equal(json_string_value(command), text);
+	json_decref(command);
+}
+
 /* An id begins with a letter there, and a comma ends a value unless it is doubled. */
 static void test_words_for_qemu(void **state)
 {
 	struct attachment a = disk();
-	char text[512];
 
 	(void)state;
-	attachment_command(&a, text, sizeof(text));
-	assert_string_equal(text, "-chardev socket,id=" NAME ",path=/dev/null/a,,b,reconnect=1 "
-				  "-device vhost-user-blk-pci,chardev=" NAME);
+	expect_command(&a, "-chardev socket,id=" NAME ",path=/dev/null/a,,b,reconnect=1 "
+			   "-device vhost-user-blk-pci,chardev=" NAME);
+	snprintf(a.socket, sizeof(a.socket), "/a b/c");
+	expect_command(&a, "-chardev 'socket,id=" NAME ",path=/a b/c,reconnect=1' "
+			   "-device vhost-user-blk-pci,chardev=" NAME);
+}
+
+/* It is put into a shell as it is. */
+static void test_security_words_for_a_shell(void **state)
+{
+	struct attachment a = { .transport = TRANSPORT_TCP, .port = 4420 };
+
+	(void)state;
+	snprintf(a.address, sizeof(a.address), "::1");
+	snprintf(a.nqn, sizeof(a.nqn), "nqn.2014-08.org:s");
+	snprintf(a.host, sizeof(a.host), "nqn.2014-08.org:$(reboot)'");
+	snprintf(a.dhchap_key, sizeof(a.dhchap_key), "/my keys/k");
+	expect_command(&a, "nvme connect -t tcp -a ::1 -s 4420 -n nqn.2014-08.org:s "
+			   "-q 'nqn.2014-08.org:$(reboot)'\\''' -S \"$(cat '/my keys/k')\"");
+	snprintf(a.psk, sizeof(a.psk), "/k");
+	a.dhchap_key[0] = '\0';
+	snprintf(a.host, sizeof(a.host), "nqn.2014-08.org:h");
+	expect_command(&a, "nvme check-tls-key --insert --hostnqn=nqn.2014-08.org:h "
+			   "--subsysnqn=nqn.2014-08.org:s --keydata=\"$(cat /k)\" && "
+			   "nvme connect -t tcp -a ::1 -s 4420 -n nqn.2014-08.org:s "
+			   "-q nqn.2014-08.org:h --tls");
 }
 
 int main(void)
@@ -123,6 +153,7 @@ int main(void)
 		cmocka_unit_test(test_releases_that_tell_of_none_are_refused),
 		cmocka_unit_test(test_drift),
 		cmocka_unit_test(test_words_for_qemu),
+		cmocka_unit_test(test_security_words_for_a_shell),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
