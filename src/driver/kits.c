@@ -18,6 +18,7 @@
 #include "driver/driver.h"
 
 #define ASK_TIMEOUT_NS (10 * NS_PER_SEC)
+#define SYSTEM_GROUPS  100 /* below are those of the system, as root and staff */
 
 static const char *const kit_names[] = { "cyborg-spdk-tgt", "spdk_tgt", "nvmf_tgt", NULL };
 
@@ -204,6 +205,7 @@ static int version_take(struct child *child, struct kit *out, struct error *err)
 		return error_prefix(err, "target %s cannot tell its version: ", out->path);
 	snprintf(out->version, sizeof(out->version), "%.*s",
 		 (int)strcspn(r.out[0] ? r.out : r.err_out, "\n"), r.out[0] ? r.out : r.err_out);
+	error_clean_words(out->version);
 	if (!WIFEXITED(r.status) || WEXITSTATUS(r.status) != 0 || !strcasestr(out->version, "spdk"))
 		rc = error_set(
 			err, -ENOEXEC,
@@ -287,10 +289,12 @@ struct asked {
 /**
  * struct kits_search - a search for kits
  * @until: when all must have told their versions
+ * @unsafe: paths of those that were not run
  */
 struct kits_search {
 	struct driver *d;
 	uint64_t until;
+	json_t *unsafe;
 	struct asked *items;
 	size_t count;
 	bool failed;
@@ -305,13 +309,68 @@ static bool kit_is_known(const struct kits_search *s, const char *path)
 	return false;
 }
 
-/* To ask a program for its version is to run it: root runs none that others may have put there. */
-static bool is_safe(const char *path, const char *dir)
-{
-	struct stat st, above;
+/** struct trust - whose programs root may run: its own, and those of whom it runs code of now */
+struct trust {
+	uid_t users[3];
+	size_t count;
+};
 
-	return geteuid() != 0 || (stat(path, &st) == 0 && stat(dir, &above) == 0 &&
-				  !(st.st_mode & S_IWOTH) && !(above.st_mode & S_IWOTH));
+static void trust_owner(struct trust *t, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		t->users[t->count++] = st.st_uid;
+}
+
+static void trust_find(struct trust *t)
+{
+	Dl_info info;
+
+	*t = (struct trust){ .count = 1 };
+	trust_owner(t, "/proc/self/exe");
+	if (dladdr(kit_names, &info) && info.dli_fname)
+		trust_owner(t, info.dli_fname);
+}
+
+static bool is_trusted(const struct trust *t, const struct stat *st)
+{
+	bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX);
+
+	for (size_t i = 0; i < t->count; i++) {
+		if (st->st_uid == t->users[i])
+			return sticky || (!(st->st_mode & S_IWOTH) &&
+					  (!(st->st_mode & S_IWGRP) || st->st_gid < SYSTEM_GROUPS));
+	}
+	return false;
+}
+
+/*
+ * To ask a program for its version is to run it: root runs none that others may have put there, be
+ * it by a folder above. A sticky folder above its own keeps others from what is not theirs.
+ */
+static bool is_safe(const char *path)
+{
+	char above[PATH_MAX];
+	struct stat st;
+	struct trust t;
+	bool first = true;
+
+	if (geteuid() != 0)
+		return true;
+	trust_find(&t);
+	snprintf(above, sizeof(above), "%s", path);
+	if (stat(above, &st) < 0 || !is_trusted(&t, &st))
+		return false;
+	for (char *slash = strrchr(above, '/'); slash; slash = strrchr(above, '/')) {
+		slash[slash == above] = '\0';
+		if (stat(above, &st) < 0 || !is_trusted(&t, &st) || (first && st.st_mode & S_IWOTH))
+			return false;
+		first = false;
+		if (slash == above)
+			break;
+	}
+	return true;
 }
 
 static void kits_add(struct kits_search *s, const char *path)
@@ -339,9 +398,12 @@ static void kits_add_dir(struct kits_search *s, const char *dir)
 
 	for (size_t i = 0; kit_names[i]; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, kit_names[i]);
-		if (is_program(path) && is_safe(path, dir) && realpath(path, real) &&
-		    !kit_is_known(s, real))
+		if (!is_program(path) || !realpath(path, real) || kit_is_known(s, real))
+			continue;
+		if (is_safe(real))
 			kits_add(s, real);
+		else
+			json_array_append_new(s->unsafe, json_string(real));
 	}
 }
 
@@ -356,6 +418,7 @@ struct kits_search *kits_begin(struct driver *d, uint64_t limit_ns)
 		return NULL;
 	}
 	s->d = d;
+	s->unsafe = json_array();
 	s->until = clock_ns() + limit_ns;
 	dirs_own(dirs);
 	dirs_configured(dirs);
@@ -367,7 +430,7 @@ struct kits_search *kits_begin(struct driver *d, uint64_t limit_ns)
 	return s;
 }
 
-ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent)
+ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent, json_t *unsafe)
 {
 	struct kit *kits = s ? calloc(s->count + 1, sizeof(*kits)) : NULL;
 	bool failed = !kits || s->failed;
@@ -382,8 +445,12 @@ ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent)
 		else if (err.code == -ETIMEDOUT && silent)
 			json_array_append_new(silent, json_string(kit->path));
 	}
-	if (s)
+	if (s && unsafe)
+		json_array_extend(unsafe, s->unsafe);
+	if (s) {
+		json_decref(s->unsafe);
 		free(s->items);
+	}
 	free(s);
 	if (failed) {
 		free(kits);
@@ -409,12 +476,19 @@ static void name_passed_over(const struct kit *kits, ssize_t count, const char *
 	}
 }
 
+static const char *first_of(const json_t *paths)
+{
+	const char *path = json_string_value(json_array_get(paths, 0));
+
+	return path ? path : "";
+}
+
 int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error *err)
 {
-	json_t *silent = json_array();
+	json_t *silent = json_array(), *unsafe = json_array();
 	char passed[320];
 	struct kit *kits;
-	ssize_t n = kits_end(kits_begin(d, ASK_TIMEOUT_NS), &kits, silent);
+	ssize_t n = kits_end(kits_begin(d, ASK_TIMEOUT_NS), &kits, silent, unsafe);
 	int rc = -ENOENT;
 
 	for (ssize_t i = 0; i < n && rc < 0; i++) {
@@ -428,12 +502,14 @@ int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error
 	if (rc < 0)
 		error_set(err, rc,
 			  "no stable release of %s is installed: install one or name it with "
-			  "--target%s%s%s%.200s",
+			  "--target%s%s%s%.200s%s%.200s",
 			  kind && kind[0] == 's' ? "SPDK" : "a target program",
 			  passed[0] ? "; pre-releases are taken only when named: " : "", passed,
 			  json_array_size(silent) ? "; did not tell its version in time: " : "",
-			  json_array_size(silent) ? json_string_value(json_array_get(silent, 0))
-						  : "");
+			  first_of(silent),
+			  json_array_size(unsafe) ? "; not run, since others may change it: " : "",
+			  first_of(unsafe));
 	json_decref(silent);
+	json_decref(unsafe);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "driver/look.h"
 #include "driver/verb.h"
 
@@ -26,12 +27,12 @@ static json_t *kit_json(const struct kit *k)
 			 k->version);
 }
 
-/* @silent: paths of those that did not end in time */
-static json_t *kits_json(struct kits_search *search, json_t *silent)
+/* @silent: paths of those that did not end in time; @unsafe: of those that were not run */
+static json_t *kits_json(struct kits_search *search, json_t *silent, json_t *unsafe)
 {
 	json_t *list = json_array();
 	struct kit *kits;
-	ssize_t n = kits_end(search, &kits, silent);
+	ssize_t n = kits_end(search, &kits, silent, unsafe);
 
 	for (ssize_t i = 0; i < n; i++)
 		json_array_append_new(list, kit_json(&kits[i]));
@@ -48,7 +49,7 @@ static json_t *devices_json(const struct probe_devices *devices)
 	return list;
 }
 
-static json_t *unseen_json(struct driver *d, const json_t *silent_kits)
+static json_t *unseen_json(struct driver *d, const json_t *silent_kits, const json_t *unsafe_kits)
 {
 	json_t *list = json_array(), *path;
 	char text[160];
@@ -60,6 +61,11 @@ static json_t *unseen_json(struct driver *d, const json_t *silent_kits)
 		json_array_append_new(list, json_sprintf("the version of %s: it did not tell "
 							 "within %u s, and was killed",
 							 json_string_value(path), KITS_S));
+	json_array_foreach ((json_t *)unsafe_kits, i, path)
+		json_array_append_new(list,
+				      json_sprintf("the version of %s: root does not run what "
+						   "others may change (it, or a folder above)",
+						   json_string_value(path)));
 	return list;
 }
 
@@ -86,7 +92,7 @@ static int look_node(struct driver *d, json_t *answer, struct error *err)
 static int discover(struct driver *d, json_t *answer, struct error *err)
 {
 	struct kits_search *kits = kits_begin(d, KITS_S * NS_PER_SEC);
-	json_t *silent = json_array(), *ceph = NULL;
+	json_t *silent = json_array(), *unsafe = json_array(), *ceph = NULL;
 	struct looks *looks;
 	int rc;
 
@@ -99,12 +105,13 @@ static int discover(struct driver *d, json_t *answer, struct error *err)
 	if (rc == 0)
 		ceph = look_ceph(d);
 	driver_step(d, "wait for the versions of installed kits", 4, 5);
-	json_object_set_new(answer, "kits", kits_json(kits, silent));
+	json_object_set_new(answer, "kits", kits_json(kits, silent, unsafe));
 	driver_step(d, "wait for what the targets answer", 5, 5);
 	json_object_set_new(answer, "targets", look_finish(looks));
 	json_object_set_new(answer, "ceph", ceph);
-	json_object_set_new(answer, "unseen", unseen_json(d, silent));
+	json_object_set_new(answer, "unseen", unseen_json(d, silent, unsafe));
 	json_decref(silent);
+	json_decref(unsafe);
 	return rc;
 }
 
@@ -189,6 +196,7 @@ static void add_candidate(json_t *list, const struct probe_device *dev)
 			 : dev->rotational		? "a spinning disk"
 							: "flash or virtual",
 			 size_text(dev->size, size));
+	utf8_mend(why);
 	json_object_set_new(o, "score", json_integer(score_of(dev)));
 	json_object_set_new(o, "attach", json_boolean(!f));
 	json_object_set_new(o, "why", json_string(why));

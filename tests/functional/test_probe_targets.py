@@ -246,6 +246,25 @@ def test_security_kit_that_others_may_write_is_not_run_by_root(cli, mode, of_fol
     assert [k for k in cli("discover")["kits"] if k["path"] == str(kit)] and ran.exists()
 
 
+@pytest.mark.parametrize("of", ["kits", "kits/bin", "kits/bin/spdk_tgt"])
+def test_security_kit_of_another_user_is_not_run_by_root(cli, of):
+    """Its owner may write it; who has a folder above may put another one there."""
+    if os.geteuid() != 0:
+        pytest.skip("only root has something to lose")
+    folder = cli.dir / "kits" / "bin"
+    folder.mkdir(parents=True)
+    kit, ran = folder / "spdk_tgt", cli.dir / "ran"
+    kit.write_text(f"#!/bin/sh\ntouch {ran}; echo 'SPDK v24.09'\n")
+    kit.chmod(0o755)
+    cli.env["CYBORG_SPDK_KITS"] = str(folder.parent)
+    os.chown(cli.dir / of, 65534, -1)
+    answer = cli("discover")
+    assert not [k for k in answer["kits"] if k["path"] == str(kit)] and not ran.exists()
+    assert [s for s in answer["unseen"] if f"{kit}: root does not run" in s]
+    os.chown(cli.dir / of, 0, -1)
+    assert [k for k in cli("discover")["kits"] if k["path"] == str(kit)] and ran.exists()
+
+
 def test_other_users_are_not_seen_and_that_is_said(cli):
     if os.geteuid() != 0:
         assert cli("discover")["unseen"]
