@@ -54,8 +54,8 @@ char *board_copy(struct board *b, enum board_text which, size_t *len)
 
 	pthread_mutex_lock(&b->lock);
 	*len = b->len[which];
-	copy = malloc(*len + 1);
-	if (copy && *len)
+	copy = b->text[which] ? malloc(*len + 1) : NULL;
+	if (copy)
 		memcpy(copy, b->text[which], *len);
 	pthread_mutex_unlock(&b->lock);
 	if (copy)

@@ -123,7 +123,10 @@ static enum MHD_Result send_board(struct http_server *s, struct MHD_Connection *
 	size_t len;
 	char *text = board_copy(s->board, which, &len);
 
-	return text ? send_text(c, MHD_HTTP_OK, type, text, len, MHD_RESPMEM_MUST_FREE) : MHD_NO;
+	if (!text)
+		return send_constant(c, MHD_HTTP_SERVICE_UNAVAILABLE,
+				     "nothing was looked at yet\n");
+	return send_text(c, MHD_HTTP_OK, type, text, len, MHD_RESPMEM_MUST_FREE);
 }
 
 /* A page of another site may have its name point to loopback; the Host it sends stays its own. */

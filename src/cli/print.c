@@ -226,6 +226,8 @@ void print_status(const json_t *answer)
 		       text(answer, "state_dir"));
 	json_array_foreach (list, i, a)
 		print_accelerator_status(a);
+	if (text(answer, "state_error")[0])
+		printf("! nothing can be changed: %s\n", text(answer, "state_error"));
 	if (interrupted)
 		printf("! %s of %s was interrupted: the next verb completes or undoes it\n",
 		       text(interrupted, "verb"), text(interrupted, "object"));

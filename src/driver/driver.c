@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #define SYSTEM_DIR "/var/lib/cyborg-spdk"
 
@@ -81,6 +82,9 @@ static int choose_dir(struct driver *d, const char *state_dir, struct error *err
 		return rc;
 	if (!chosen[0])
 		return error_set(err, -EINVAL, "the state directory's path is empty");
+	if (!utf8_is_valid(chosen))
+		return error_set(err, -EINVAL, "state directory %.200s: its path is no UTF-8",
+				 chosen);
 	if (strlen(chosen) >= PATH_MAX / 2)
 		return error_set(err, -ENAMETOOLONG, "the state directory's path is too long");
 	if (chosen[0] != '/' && !getcwd(cwd, sizeof(cwd)))
@@ -171,23 +175,60 @@ void driver_close(struct driver *d)
 	free(d);
 }
 
+/*
+ * Who keeps a driver for long, as the agent does, would go on with a database that somebody has
+ * removed meanwhile, and never see the one that stands there now.
+ */
+static void forget_replaced(struct driver *d, const char *path)
+{
+	struct stat st;
+
+	if (!d->state || d->state_is_trial)
+		return;
+	if (!d->still.code && stat(path, &st) == 0 && st.st_dev == d->state_dev &&
+	    st.st_ino == d->state_ino)
+		return;
+	state_close(d->state);
+	d->state = NULL;
+}
+
+static void note_identity(struct driver *d, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return;
+	d->state_dev = st.st_dev;
+	d->state_ino = st.st_ino;
+}
+
 int driver_state(struct driver *d, enum driver_state_use use, struct error *err)
 {
 	char path[PATH_MAX + 16], real[PATH_MAX];
 	bool there;
 	int rc;
 
+	snprintf(path, sizeof(path), "%s/state.db", d->dir);
+	forget_replaced(d, path);
 	if (d->state)
 		return 0;
 	rc = check_dir(d->dir, err);
 	if (rc < 0)
 		return rc;
-	snprintf(path, sizeof(path), "%s/state.db", d->dir);
 	there = access(path, F_OK) == 0;
 	if (!there && use == DRIVER_STATE_READ)
 		return -ENOENT;
 	d->state_is_trial = !there && use == DRIVER_STATE_TRY;
+	d->still = (struct error)ERROR_INIT;
 	rc = state_open(d->dir, !d->state_is_trial, &d->state, err);
+	if (rc < 0 && rc != -EAGAIN && use == DRIVER_STATE_READ &&
+	    state_open_still(d->dir, &d->state, NULL) == 0) {
+		d->still = *err;
+		*err = (struct error)ERROR_INIT;
+		rc = 0;
+	}
+	if (rc == 0)
+		note_identity(d, path);
 	if (rc == 0 && realpath(d->dir, real))
 		snprintf(d->dir, sizeof(d->dir), "%s", real);
 	return rc;
@@ -196,9 +237,10 @@ int driver_state(struct driver *d, enum driver_state_use use, struct error *err)
 void driver_end(struct driver *d)
 {
 	d->at.step = NULL;
-	if (!d->state_is_trial)
+	if (!d->state_is_trial && !d->still.code)
 		return;
 	state_close(d->state);
 	d->state = NULL;
 	d->state_is_trial = false;
+	d->still = (struct error)ERROR_INIT;
 }

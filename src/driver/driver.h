@@ -30,6 +30,8 @@ struct environment; /* env.h */
  * struct driver - one user's view of one state directory
  * @dir: the state directory; real once the state is open
  * @state: NULL until a verb needs it
+ * @state_dev, @state_ino: of its file
+ * @still: why @state can only be read, until driver_end(); no code when it can be written
  * @progress: told of steps, and about every 100 ms while one is waited for
  * @at: what @progress is told
  * @finished: interrupted verbs that the present one completed or undid
@@ -37,6 +39,9 @@ struct environment; /* env.h */
 struct driver {
 	char dir[PATH_MAX];
 	struct state *state;
+	dev_t state_dev;
+	ino_t state_ino;
+	struct error still;
 	struct loop *loop;
 	struct probe *probe;
 	uint64_t lock_wait_ns;

@@ -76,14 +76,48 @@ static const char *const migrations[] = {
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
+/* What the system said of a file, as far as that is why SQLite failed. */
+static int system_code(struct state *s)
+{
+	int code = sqlite3_errcode(s->db);
+
+	return code == SQLITE_IOERR || code == SQLITE_CANTOPEN ? -sqlite3_system_errno(s->db) : 0;
+}
+
+static int error_code(struct state *s)
+{
+	switch (sqlite3_errcode(s->db)) {
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EAGAIN;
+	default:
+		return system_code(s) ? system_code(s) : -EIO;
+	}
+}
+
+static const char *remedy(struct state *s)
+{
+	int code = sqlite3_errcode(s->db);
+
+	return code == SQLITE_CORRUPT || code == SQLITE_NOTADB
+		       ? ": bring back a copy; without one move it away, end the supervisors whose "
+			 "pids are in targets/*/pid, and install anew, which takes stores over "
+			 "with "
+			 "their volumes"
+		       : "";
+}
+
 int state_error(struct state *s, struct error *err)
 {
-	int code = sqlite3_errcode(s->db) == SQLITE_FULL       ? -ENOSPC
-		   : sqlite3_errcode(s->db) == SQLITE_READONLY ? -EROFS
-							       : -EIO;
+	int code = error_code(s), system = system_code(s);
 
-	return error_set(err, code, "state database %s/state.db: %s", s->dir,
-			 sqlite3_errmsg(s->db));
+	return error_set(err, code, "state database %s/state.db: %s%s%s%s", s->dir,
+			 sqlite3_errmsg(s->db), system ? ": " : "",
+			 system ? error_errno_text(system) : "", remedy(s));
 }
 
 sqlite3_stmt *state_prepare(struct state *s, struct error *err, const char *sql, const char *types,
@@ -161,7 +195,7 @@ static int migrate_once(struct state *s, struct error *err)
 		return rc;
 	/* Another process may have migrated while we waited for the lock. */
 	rc = read_version(s, err);
-	if (rc == 0 && s->version < SCHEMA_VERSION) {
+	if (rc == 0 && s->version >= 0 && s->version < SCHEMA_VERSION) {
 		snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", s->version + 1);
 		rc = exec(s, migrations[s->version], err);
 		if (rc == 0)
@@ -180,10 +214,10 @@ static int migrate(struct state *s, struct error *err)
 {
 	int rc = read_version(s, err);
 
-	while (rc == 0 && s->version < SCHEMA_VERSION)
+	while (rc == 0 && s->version >= 0 && s->version < SCHEMA_VERSION)
 		rc = migrate_once(s, err);
-	if (rc == 0 && s->version > SCHEMA_VERSION)
-		rc = error_set(err, -EPROTO,
+	if (rc == 0 && (s->version < 0 || s->version > SCHEMA_VERSION))
+		rc = error_set(err, -EIO,
 			       "state database %s/state.db has schema %d; this program knows up to "
 			       "%d: use a newer cyborg-spdk",
 			       s->dir, s->version, SCHEMA_VERSION);
@@ -214,34 +248,37 @@ static void make_node_uuid(const struct state *s, char text[static UUID_TEXT_SIZ
 	uuid_to_text(&u, text);
 }
 
+/* -ENOENT when there is none yet. */
+static int read_node_uuid(struct state *s, struct error *err)
+{
+	char *text;
+	int rc = state_note(s, "uuid", &text, err);
+
+	if (rc < 0)
+		return rc;
+	if (uuid_from_text(&s->node, text) != 0)
+		rc = error_set(err, -EIO,
+			       "state database %s/state.db: the node's UUID is \"%s\", which is "
+			       "none",
+			       s->dir, text);
+	free(text);
+	return rc;
+}
+
 /* Stored once, so that a changed machine-id does not change the names of what is attached. */
 static int load_node_uuid(struct state *s, struct error *err)
 {
 	char text[UUID_TEXT_SIZE];
-	sqlite3_stmt *stmt;
-	int rc;
+	int rc = read_node_uuid(s, err);
 
+	if (rc != -ENOENT)
+		return rc;
 	make_node_uuid(s, text);
 	rc = state_run(
 		s,
 		state_prepare(s, err, "INSERT OR IGNORE INTO node VALUES ('uuid', ?)", "s", text),
 		err);
-	if (rc < 0)
-		return rc;
-	stmt = state_prepare(s, err, "SELECT value FROM node WHERE key = 'uuid'", "");
-	if (!stmt)
-		return -EIO;
-	rc = sqlite3_step(stmt) == SQLITE_ROW ? 0 : state_error(s, err);
-	if (rc == 0) {
-		state_text(stmt, 0, text, sizeof(text));
-		if (uuid_from_text(&s->node, text) != 0)
-			rc = error_set(err, -EIO,
-				       "state database %s/state.db: the node's UUID is "
-				       "\"%s\", which is none",
-				       s->dir, text);
-	}
-	sqlite3_finalize(stmt);
-	return rc;
+	return rc < 0 ? rc : read_node_uuid(s, err);
 }
 
 static int make_dir(const char *dir, struct error *err)
@@ -310,6 +347,58 @@ int state_open(const char *dir, bool keep, struct state **out, struct error *err
 		rc = migrate(s, err);
 	if (rc == 0)
 		rc = load_node_uuid(s, err);
+	if (rc < 0) {
+		state_close(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+/* What was written last is in the log, which needs a file beside it to be read. */
+static int check_log(struct state *s, struct error *err)
+{
+	char path[PATH_MAX + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/state.db-wal", s->dir);
+	if (stat(path, &st) < 0 || st.st_size == 0)
+		return 0;
+	return error_set(err, -EIO, "%s holds what cannot be read now", path);
+}
+
+/* RFC 3986: of a path everything may stand in a URI as %XX. */
+static int open_still(struct state *s, struct error *err)
+{
+	char uri[3 * PATH_MAX + 64];
+	size_t at = (size_t)snprintf(uri, sizeof(uri), "file:");
+
+	for (const char *c = s->dir; *c; c++)
+		at += (size_t)snprintf(uri + at, sizeof(uri) - at, *c == '/' ? "/" : "%%%02x",
+				       (unsigned char)*c);
+	snprintf(uri + at, sizeof(uri) - at, "/state.db?immutable=1");
+	return sqlite3_open_v2(uri, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) ==
+			       SQLITE_OK
+		       ? 0
+		       : state_error(s, err);
+}
+
+int state_open_still(const char *dir, struct state **out, struct error *err)
+{
+	struct state *s = calloc(1, sizeof(*s));
+	int rc = s ? find_dir(s, dir, false, err) : error_set(err, -ENOMEM, "out of memory");
+
+	*out = NULL;
+	if (rc == 0)
+		rc = check_log(s, err);
+	if (rc == 0)
+		rc = open_still(s, err);
+	if (rc == 0)
+		rc = read_version(s, err);
+	if (rc == 0 && s->version != SCHEMA_VERSION)
+		rc = error_set(err, -EIO, "schema %d", s->version);
+	if (rc == 0)
+		rc = read_node_uuid(s, err);
 	if (rc < 0) {
 		state_close(s);
 		return rc;

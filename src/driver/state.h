@@ -137,6 +137,13 @@ struct intent {
  * Return: 0 or a negative errno with @err filled.
  */
 int state_open(const char *dir, bool keep, struct state **out, struct error *err);
+/**
+ * state_open_still() - open it as it is, to be read: where nothing can be written, as on a disk
+ * that is full, even SQLite's readers fail
+ *
+ * Who writes to it meanwhile is not noticed: close it soon. -EIO where it cannot be read alone.
+ */
+int state_open_still(const char *dir, struct state **out, struct error *err);
 void state_close(struct state *s);
 /** state_version() - of the schema */
 int state_version(const struct state *s);

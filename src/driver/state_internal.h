@@ -18,7 +18,7 @@ struct state {
 	int version;
 };
 
-/** state_error() - note what SQLite says; -EIO, -ENOSPC or -EROFS */
+/** state_error() - note what SQLite says; -ENOSPC, -EROFS, -EAGAIN, what the system said, -EIO */
 int state_error(struct state *s, struct error *err);
 /**
  * state_prepare() - prepare @sql and bind by @types: 's' const char *, 'i' int64_t, in order

@@ -183,6 +183,15 @@ static int add_all(struct driver *d, const char *id, json_t *answer, struct erro
 	return error_set(err, -ENOENT, "no accelerator \"%s\" is installed", id);
 }
 
+/* Nothing can be changed now, and the next crash could not be noted. */
+static void add_still(const struct driver *d, json_t *answer)
+{
+	const char *health = view_text(answer, "health");
+
+	json_object_set_new(answer, "state_error", json_string(d->still.text));
+	json_object_set_new(answer, "health", json_string(status_worse(health, "degraded")));
+}
+
 int verb_status(struct driver *d, const json_t *request, json_t **answer, struct error *err)
 {
 	static const char *const names[] = { "id", NULL };
@@ -205,6 +214,8 @@ int verb_status(struct driver *d, const json_t *request, json_t **answer, struct
 		rc = add_all(d, id, *answer, err);
 		if (rc == 0)
 			rc = add_interrupted(d, *answer, err);
+		if (rc == 0 && d->still.code)
+			add_still(d, *answer);
 	}
 	driver_end(d);
 	if (rc < 0) {

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -192,6 +193,41 @@ def test_verbs_work_beside_it(node, agents):
 
 
 # --- what it serves -----------------------------------------------------------------------------
+
+def test_nothing_is_told_before_the_first_look(installed, program):
+    """A status of no text would be no JSON, metrics of none an accelerator that is gone."""
+    port = free_port()
+    _, target = installed.pids()
+    os.kill(target, signal.SIGSTOP)
+    try:
+        agent = subprocess.Popen([str(program("cyborg-spdk-agent")), "--observe", "--listen",
+                                  f"127.0.0.1:{port}"], env=installed.env,
+                                 stderr=subprocess.DEVNULL)
+        for path in "/metrics", "/status":
+            def asked():
+                try:
+                    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                    connection.request("GET", path)
+                    return connection.getresponse().status
+                except ConnectionRefusedError:
+                    return None
+            assert wait_until(asked, "the agent's server") == 503
+    finally:
+        os.kill(target, signal.SIGCONT)
+    agent.terminate()
+    assert agent.wait(30) == 0
+
+
+def test_state_that_was_replaced_is_seen(node, agents):
+    node("install", "a", "--memory", "8M")
+    agent = agents()
+    node("uninstall", "a")
+    shutil.rmtree(node.state)
+    wait_until(lambda: agent.status()["accelerators"] == [], "nothing")
+    node("install", "b", "--memory", "8M")
+    wait_until(lambda: [a["id"] for a in agent.status()["accelerators"]] == ["b"], "the new one")
+    assert agent.metrics()["cyborg_spdk_accelerator_up", "b"] == 1
+
 
 def test_status_is_that_of_the_command(installed, agent):
     status = agent.status()

@@ -4,6 +4,10 @@
 import json
 import os
 import signal
+import subprocess
+from contextlib import suppress
+
+import pytest
 
 from conftest import RpcClient, wait_until
 
@@ -96,3 +100,49 @@ def test_crash_and_boot_are_told(installed):
     assert "recover" in drift
     installed("recover")
     assert "after a boot" in installed.start("status").stdout
+
+
+@pytest.fixture
+def small(node):
+    """The state directory on a file system of its own, of 1 MiB."""
+    node.state.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", node.state],
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    node.state.chmod(0o700)
+    yield node
+    for pid in node.pids():
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: subprocess.run(["umount", node.state], stderr=subprocess.PIPE,
+                                      check=False).returncode == 0, "the end of all use")
+
+
+def fill(folder):
+    with open(folder / "fill", "wb", buffering=0) as f, suppress(OSError):
+        while True:
+            f.write(bytes(1024))
+
+
+def test_full_disk_is_told_and_looked_through(small):
+    """SQLite's readers write too: without them nobody would see what is there."""
+    small("install", "a", "--memory", "8M")
+    small("attach", "vm1", "--host", HOST)
+    fill(small.state)
+    status = small.status()
+    assert status["health"] == "degraded" and "No space left" in status["state_error"]
+    assert status["accelerators"][0]["attachments"][0]["instance"] == "vm1"
+    assert small("list")["accelerators"][0]["id"] == "a"
+    assert "No space left" in small.refused("detach", "vm1").message
+    (small.state / "fill").unlink()
+    status = small.status()
+    assert status["health"] == "ok" and "state_error" not in status
+    small("detach", "vm1")
+
+
+def test_spoilt_database_is_told_with_what_to_do(installed):
+    (installed.state / "state.db").write_bytes(b"no database" * 1000)
+    for verb in ["status"], ["recover"], ["detach", "vm1"]:
+        failure = installed.refused(*verb)
+        assert failure.code == 1 and "bring back a copy" in failure.message

@@ -182,20 +182,48 @@ static void test_node_uuid_is_stable(void **state)
 	assert_true(uuid_equal(&first, &second));
 }
 
-static void test_newer_schema_is_refused(void **state)
+/* Of a later release, or of none. */
+static void test_other_schema_is_refused(void **state)
 {
+	static const int versions[] = { 999, -7 };
 	struct box *b = *state;
-	char path[128];
+	char path[128], text[64];
 	sqlite3 *db;
 
 	state_close(b->s);
 	b->s = NULL;
 	snprintf(path, sizeof(path), "%s/state.db", b->dir);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	sqlite3_exec(db, "PRAGMA user_version = 999", NULL, NULL, NULL);
-	sqlite3_close(db);
-	assert_int_equal(state_open(b->dir, true, &b->s, &b->err), -EPROTO);
-	assert_non_null(strstr(b->err.text, "schema 999"));
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+		snprintf(text, sizeof(text), "PRAGMA user_version = %d", versions[i]);
+		sqlite3_exec(db, text, NULL, NULL, NULL);
+		sqlite3_close(db);
+		assert_int_equal(state_open(b->dir, true, &b->s, &b->err), -EIO);
+		snprintf(text, sizeof(text), "schema %d;", versions[i]);
+		assert_non_null(strstr(b->err.text, text));
+	}
+}
+
+static void test_still_one_is_read(void **state)
+{
+	struct box *b = *state;
+	struct uuid first, second;
+	struct accelerator *list;
+	struct state *still;
+
+	state_node_uuid(b->s, &first);
+	/* As long as somebody has it open, what was written may be in the log alone. */
+	assert_int_equal(state_open_still(b->dir, &still, &b->err), -EIO);
+	state_close(b->s);
+	b->s = NULL;
+	assert_int_equal(state_open_still(b->dir, &still, &b->err), 0);
+	state_node_uuid(still, &second);
+	assert_true(uuid_equal(&first, &second));
+	assert_int_equal(state_accelerators(still, &list, &b->err), 0);
+	free(list);
+	assert_int_equal(state_put_note(still, "a", "b", &b->err), -EROFS);
+	state_close(still);
+	assert_true(state_open_still("/nonexistent", &still, &b->err) < 0);
 }
 
 /* Schema 1, as the release without stores made it. */
@@ -337,7 +365,8 @@ int main(void)
 		T(test_accelerator_with_attachments_stays),
 		T(test_journal_finds_the_interrupted),
 		T(test_node_uuid_is_stable),
-		T(test_newer_schema_is_refused),
+		T(test_other_schema_is_refused),
+		T(test_still_one_is_read),
 		T(test_schema_1_is_brought_forward),
 		T(test_no_database_is_told),
 		T(test_trial_state_leaves_nothing),
