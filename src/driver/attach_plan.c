@@ -126,7 +126,17 @@ static bool suits(struct driver *d, const struct accelerator *acc, const struct 
 	return has_scenario(acc, SCENARIO_BLOBSTORE) && w->size;
 }
 
-static int none_suits(ssize_t n, const struct wish *w, struct error *err)
+static ssize_t count_scenario(const struct accelerator *list, ssize_t n, const char *scenario)
+{
+	ssize_t count = 0;
+
+	for (ssize_t i = 0; i < n; i++)
+		count += has_scenario(&list[i], scenario);
+	return count;
+}
+
+static int none_suits(const struct accelerator *list, ssize_t n, const struct wish *w,
+		      struct error *err)
 {
 	if (n == 0)
 		return error_set(err, -ENOENT, "no accelerator is installed: install one first");
@@ -136,10 +146,17 @@ static int none_suits(ssize_t n, const struct wish *w, struct error *err)
 			"none of the %zd accelerators has the scenario %s, which that needs: "
 			"install one with --scenario %s",
 			n, scenario_of(w), scenario_of(w));
+	if (count_scenario(list, n, SCENARIO_WHOLE) == 0)
+		return error_set(err, -EINVAL,
+				 "none of the %zd accelerators is attached whole: say --size SIZE "
+				 "for a new volume, --volume NAME for one that is there, --clone "
+				 "SNAPSHOT, or --rbd POOL/IMAGE of a Ceph cluster",
+				 n);
 	return error_set(err, -EBUSY,
-			 "all %zd accelerators are attached: detach an instance, install another "
-			 "accelerator, or ask one that has a store for a volume (--size)",
-			 n);
+			 "all %zd accelerators that are attached whole have an instance: detach "
+			 "one, install another accelerator, or ask one that has a store for a "
+			 "volume (--size)",
+			 count_scenario(list, n, SCENARIO_WHOLE));
 }
 
 static int choose(struct driver *d, const struct wish *w, struct accelerator *out,
@@ -159,13 +176,13 @@ static int choose(struct driver *d, const struct wish *w, struct accelerator *ou
 	}
 	if (stores == 1)
 		found = 1;
+	if (n >= 0 && found == 0)
+		none_suits(list, n, w, err);
+	else if (found > 1)
+		error_set(err, -EINVAL, "%zd accelerators are free: name one with --accelerator",
+			  found);
 	free(list);
-	if (n < 0 || found == 1)
-		return n < 0 ? (int)n : 0;
-	if (found == 0)
-		return none_suits(n, w, err);
-	return error_set(err, -EINVAL, "%zd accelerators are free: name one with --accelerator",
-			 found);
+	return n < 0 ? (int)n : err->code;
 }
 
 /* --- what is attached ------------------------------------------------------------------------- */

@@ -194,6 +194,8 @@ static int address_check(const char *text, struct attachment *out, struct error 
 					 "of this node, with :PORT behind it if it matters",
 					 text);
 	}
+	/* One spelling of each, by which attachments and listeners are compared. */
+	inet_ntop(len == 4 ? AF_INET : AF_INET6, raw, out->address, sizeof(out->address));
 	if (!memcmp(raw, zero, len))
 		return error_set(err, -EINVAL,
 				 "listen \"%.100s\" means every address: give the one address that "

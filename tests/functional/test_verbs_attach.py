@@ -71,7 +71,7 @@ def test_second_instance_is_refused(installed):
     failure = installed.refused("attach", "vm2", "--host", HOST, "--accelerator", "a")
     assert failure.code == 3 and "attached to instance vm1" in failure.message
     failure = installed.refused("attach", "vm2", "--host", HOST)
-    assert failure.code == 3 and "all 1 accelerators are attached" in failure.message
+    assert failure.code == 3 and "all 1 accelerators that are attached whole" in failure.message
 
 
 def test_free_accelerator_is_found(installed):
@@ -89,6 +89,22 @@ def test_listen_and_port(installed, program):
     data = installed("attach", "vm1", "--host", HOST, "--listen", f"127.0.0.2:{port}")["data"]
     assert data["portals"] == [["127.0.0.2", str(port), "tcp"]]
     assert identify(program, data, HOST).returncode == 0
+
+
+def test_address_has_one_spelling(installed):
+    """By which the same call again, drift, and the listeners of a port are compared."""
+    words = ["attach", "vm1", "--host", HOST, "--listen"]
+    port = free_port()
+    data = installed(*words, f"[0:0:0:0::1]:{port}")["data"]
+    assert data["portals"] == [["::1", str(port), "tcp"]]
+    assert installed(*words, f"[::0:1]:{port}")["data"] == data
+    assert installed.status()["health"] == "ok"
+
+
+def test_store_alone_is_told(node):
+    node("install", "s", "--backing", node.dir / "store", "--size", "16M", "--store", "s")
+    failure = node.refused("attach", "vm1", "--host", HOST)
+    assert failure.code == 2 and "--size SIZE for a new volume" in failure.message
 
 
 def test_two_nodes_do_not_fight_for_a_port(node, program):

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """discover, list, status and the command line itself: what changes nothing."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -235,6 +240,30 @@ def test_what_a_caller_happens_to_have_is_not_kept(node):
         assert str(node.dir / "locked") not in opened
     os.kill(target, signal.SIGKILL)
     wait_until(lambda: node.pids()[1] not in (0, target), "the next start")
+
+
+@pytest.mark.parametrize("columns", [80, 40, 10])
+def test_progress_keeps_to_its_line(node, columns):
+    """What the terminal breaks into two lines is not written over."""
+    kit = node.dir / "kit"
+    kit.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo cyborg-spdk-tgt 9.9.9 && exit 0\n"
+                   "sleep 1.3\nexit 3\n")
+    kit.chmod(0o755)
+    node("install", "a", "--backing", node.dir / "backing", "--size", "8M")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    subprocess.run([str(node.program), "update", "a", "--target", kit], env=node.env,
+                   stdout=subprocess.DEVNULL, stderr=theirs, check=False)
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):
+        while more := os.read(ours, 65536):
+            said += more
+    os.close(ours)
+    *lines, refusal = said.decode().split("\r\x1b[K")
+    assert len(lines) > 2 and b"rolled back" in refusal.encode()
+    assert all(len(line) < max(columns, 25) for line in lines)
+    assert any("update [2/7]" in line for line in lines)
 
 
 def test_no_home(cli):
