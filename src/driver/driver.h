@@ -236,6 +236,17 @@ int target_stop(struct driver *d, const struct accelerator *a, struct error *err
 /** target_connect() - to a running target, initialised; -EHOSTDOWN when it does not run */
 int target_connect(struct driver *d, const struct accelerator *a, struct client **out,
 		   struct error *err);
+/** target_connect_within() - the same, where an answer may take so long; 0: as usual */
+int target_connect_within(struct driver *d, const struct accelerator *a, uint64_t timeout_ns,
+			  struct client **out, struct error *err);
+/**
+ * target_tell_end() - of a target that hung up or listens no more: how its process ended
+ * @before: how often it had been started again when the waiting for it began
+ * @keeps_log: the log stays, and is named
+ * @rc: returned; @err gets the words when it is -EHOSTDOWN or -ECONNRESET
+ */
+int target_tell_end(struct driver *d, const struct accelerator *a, uint64_t before, bool keeps_log,
+		    int rc, struct error *err);
 /** target_ensure() - start it when it is down, connect, bring back what is recorded */
 int target_ensure(struct driver *d, const struct accelerator *a, struct client **out,
 		  struct error *err);

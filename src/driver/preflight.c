@@ -83,8 +83,10 @@ static int look(struct driver *d, const struct accelerator *trial, const char *c
 	struct client *c;
 	int rc = target_connect(d, trial, &c, err);
 
-	if (rc == 0)
-		rc = check_methods(c, trial, err);
+	/* An SPDK has its socket before it has what it may fail by. */
+	if (rc < 0)
+		return target_tell_end(d, trial, 0, false, rc, err);
+	rc = check_methods(c, trial, err);
 	/* A target that was never configured has none. */
 	if (rc == 0 && access(config, F_OK) == 0)
 		rc = config_translate(c, config, &translated, err);

@@ -19,6 +19,12 @@
 #include "driver/function.h"
 
 #define RESTARTS_MAX 3
+#define END_NS	     (1 * NS_PER_SEC)
+#define LOG_TAIL     16384
+
+/* Of the lines of a target's log. */
+#define ERROR_MARK	"*ERROR*: "
+#define SUPERVISOR_MARK "] supervise: "
 
 static int join(char *out, const char *dir, const char *name, struct error *err)
 {
@@ -150,8 +156,8 @@ static int check_listener(struct driver *d, const struct accelerator *a, const s
 			 client_path(c));
 }
 
-int target_connect(struct driver *d, const struct accelerator *a, struct client **out,
-		   struct error *err)
+int target_connect_within(struct driver *d, const struct accelerator *a, uint64_t timeout_ns,
+			  struct client **out, struct error *err)
 {
 	struct target_paths p;
 	int rc = target_paths(d, a->id, &p, err);
@@ -159,6 +165,8 @@ int target_connect(struct driver *d, const struct accelerator *a, struct client 
 	*out = NULL;
 	if (rc == 0)
 		rc = client_connect(d->loop, p.sock, out, err);
+	if (rc == 0 && timeout_ns)
+		client_set_timeout(*out, timeout_ns);
 	if (rc == 0)
 		rc = check_listener(d, a, *out, err);
 	if (rc == 0)
@@ -170,6 +178,12 @@ int target_connect(struct driver *d, const struct accelerator *a, struct client 
 	return rc;
 }
 
+int target_connect(struct driver *d, const struct accelerator *a, struct client **out,
+		   struct error *err)
+{
+	return target_connect_within(d, a, 0, out, err);
+}
+
 static uint64_t restarts(const struct driver *d, const char *id)
 {
 	json_t *history = target_history(d, id);
@@ -179,43 +193,89 @@ static uint64_t restarts(const struct driver *d, const char *id)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-/* The last line of the log that tells of an error; "" when there is none near its end. */
-static void last_error(const char *log, char *out, size_t size)
+/* One error follows from another: the first since the last start. Of one that ended without, its
+ * last line. */
+static void telling_line(char *text, bool ended, char *out, size_t size)
 {
-	char tail[4096 + 1], *line, *save;
+	char *save, *line = strtok_r(text, "\n", &save);
+	bool found = false;
+
+	for (; line; line = strtok_r(NULL, "\n", &save)) {
+		const char *mark = strstr(line, ERROR_MARK);
+
+		if (strstr(line, SUPERVISOR_MARK "started ")) {
+			found = false;
+			out[0] = ended ? out[0] : '\0';
+		} else if (mark && !found) {
+			snprintf(out, size, "%s", mark + strlen(ERROR_MARK));
+			found = true;
+		} else if (ended && !found && !strstr(line, SUPERVISOR_MARK)) {
+			snprintf(out, size, "%s", line);
+		}
+	}
+}
+
+static void last_words(const char *log, bool ended, char *out, size_t size)
+{
+	char *tail = malloc(LOG_TAIL + 1);
 	FILE *f = fopen(log, "re");
 	size_t n;
 
 	out[0] = '\0';
-	if (!f)
-		return;
-	if (fseek(f, -(long)(sizeof(tail) - 1), SEEK_END) < 0)
-		rewind(f);
-	n = fread(tail, 1, sizeof(tail) - 1, f);
-	fclose(f);
-	tail[n] = '\0';
-	for (line = strtok_r(tail, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		const char *mark = strstr(line, "*ERROR*: ");
+	if (f && tail) {
+		if (fseek(f, -(long)LOG_TAIL, SEEK_END) < 0)
+			rewind(f);
+		n = fread(tail, 1, LOG_TAIL, f);
+		tail[n] = '\0';
+		telling_line(tail, ended, out, size);
+		error_clean_words(out);
+	}
+	if (f)
+		fclose(f);
+	free(tail);
+}
 
-		if (mark)
-			snprintf(out, size, "%s", mark + strlen("*ERROR*: "));
+/* The supervisor notes it a moment after the connection broke. */
+static bool wait_end(struct driver *d, const char *id, uint64_t before, char *how, size_t size)
+{
+	uint64_t until = clock_ns() + END_NS;
+	pid_t supervisor, target;
+	json_t *history;
+
+	how[0] = '\0';
+	for (;;) {
+		if (restarts(d, id) > before) {
+			history = target_history(d, id);
+			snprintf(how, size, "%s", view_text(history, "last_end"));
+			json_decref(history);
+			return how[0];
+		}
+		target_pids(d, id, &supervisor, &target);
+		if (!supervisor || clock_ns() > until || loop_sleep(d->loop, 20 * NS_PER_MSEC) < 0)
+			return false;
 	}
 }
 
-static int tell_log(const struct driver *d, const char *id, int rc, struct error *err)
+int target_tell_end(struct driver *d, const struct accelerator *a, uint64_t before, bool keeps_log,
+		    int rc, struct error *err)
 {
 	struct target_paths p;
-	char said[256];
+	char how[96], said[256];
+	bool ended;
+	size_t at;
 
-	if (!err || (rc != -EHOSTDOWN && rc != -ECONNRESET) || target_paths(d, id, &p, NULL) < 0)
+	if (!err || (rc != -EHOSTDOWN && rc != -ECONNRESET) || target_paths(d, a->id, &p, NULL) < 0)
 		return rc;
-	last_error(p.log, said, sizeof(said));
-	if (said[0]) {
-		size_t at = strlen(err->text);
-
+	ended = wait_end(d, a->id, before, how, sizeof(how));
+	if (ended)
+		error_set(err, rc, "target %s %s while it started", a->target, how);
+	last_words(p.log, ended, said, sizeof(said));
+	at = strlen(err->text);
+	if (said[0] && keeps_log)
 		snprintf(err->text + at, sizeof(err->text) - at, "; its log (%s) says: %s", p.log,
 			 said);
-	}
+	else if (said[0])
+		snprintf(err->text + at, sizeof(err->text) - at, "; its last words: %s", said);
 	return rc;
 }
 
@@ -236,7 +296,7 @@ static int connect_patiently(struct driver *d, const struct accelerator *a, stru
 		if (rc == 0)
 			rc = target_connect(d, a, out, err);
 	}
-	return rc < 0 ? tell_log(d, a->id, rc, err) : rc;
+	return rc < 0 ? target_tell_end(d, a, before, true, rc, err) : rc;
 }
 
 /* One that cannot be brought back keeps no other from it: status and its own verb tell why. */

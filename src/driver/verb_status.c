@@ -49,7 +49,6 @@ static const char *check_served(struct client *c, const struct accelerator *a,
 	struct view v;
 	int rc;
 
-	client_set_timeout(c, STATUS_TIMEOUT_NS);
 	rc = client_wait(c, "spdk_get_version", NULL, &version, &err);
 	if (rc == 0)
 		rc = view_take(c, &v, &err);
@@ -107,7 +106,7 @@ static const char *check_target(struct driver *d, const struct accelerator *a,
 		check_cluster(d, a, list, n, wrong);
 	else
 		check_backing(d, a, wrong);
-	if (target_connect(d, a, &c, &err) < 0) {
+	if (target_connect_within(d, a, STATUS_TIMEOUT_NS, &c, &err) < 0) {
 		drift(wrong, "%s", err.text);
 		return "down";
 	}

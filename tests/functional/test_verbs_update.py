@@ -150,6 +150,20 @@ def test_kit_that_serves_nothing_is_rolled_back(attached):
     check_rolled_back(attached, kit, "closed the connection")
 
 
+def test_kit_that_dies_behind_its_socket_tells_why(attached):
+    """An SPDK listens before it has the memory that it may fail for."""
+    die = attached.dir / "die.py"
+    die.write_text("import socket, sys\n"
+                   "s = socket.socket(socket.AF_UNIX)\n"
+                   "s.bind(sys.argv[1]); s.listen()\n"
+                   "c, _ = s.accept(); c2, _ = s.accept(); c2.recv(1)\n"
+                   "print('[1] iscsi.c: 1:init: *ERROR*: no memory for PDUs', flush=True)\n"
+                   "sys.exit(3)\n")
+    kit = script_kit(attached, f"rm -f \"$2\"; exec /usr/bin/python3 {die} \"$2\"\n")
+    check_rolled_back(attached, kit, "left with exit code 3 while it started; its last words: "
+                                     "no memory for PDUs")
+
+
 def test_wrong_kits_are_refused_before_anything(attached):
     pids = attached.pids()
     for kit, code in (("/nonexistent", 4), ("/bin/false", 1), ("/bin/ls", 1),
