@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "driver/dialect.h"
 #include "driver/driver.h"
 
 /* At once: jansson would write each token by a system call of its own. */
@@ -156,15 +155,120 @@ static void forget_cores(json_t *subsystems)
 	}
 }
 
-int config_save(struct client *c, const char *path, struct error *err)
+static bool mentions(const json_t *value, const json_t *names)
 {
-	json_t *names, *config, *list = json_array();
+	const char *key;
+	json_t *one;
+	size_t i;
+
+	if (json_is_string(value))
+		return json_object_get(names, json_string_value(value)) != NULL;
+	json_array_foreach ((json_t *)value, i, one) {
+		if (mentions(one, names))
+			return true;
+	}
+	json_object_foreach ((json_t *)value, key, one) {
+		if (mentions(one, names))
+			return true;
+	}
+	return false;
+}
+
+/* Names as the members of an object. */
+static void note_volumes(const json_t *bdevs, json_t *names)
+{
+	json_t *bdev, *alias;
+	size_t i, k;
+
+	json_array_foreach ((json_t *)bdevs, i, bdev) {
+		if (!json_object_get(json_object_get(bdev, "driver_specific"), "lvol"))
+			continue;
+		json_object_set_new(names, view_text(bdev, "name"), json_true());
+		json_array_foreach (json_object_get(bdev, "aliases"), k, alias) {
+			if (json_is_string(alias))
+				json_object_set_new(names, json_string_value(alias), json_true());
+		}
+	}
+}
+
+/*
+ * Entries that mention one of @names go, and what they make is mentioned by others: a subsystem
+ * goes whole, so that no host comes to it before its namespace does.
+ */
+static bool drop_mentions(json_t *subsystems, json_t *names)
+{
+	static const char *const made[] = { "nqn", "ctrlr", "name", NULL };
+	json_t *subsystem, *entries;
+	bool dropped = false;
+	size_t i;
+
+	json_array_foreach (subsystems, i, subsystem) {
+		entries = json_object_get(subsystem, "config");
+		for (size_t e = json_array_size(entries); e > 0; e--) {
+			json_t *params = json_object_get(json_array_get(entries, e - 1), "params");
+
+			if (!mentions(params, names))
+				continue;
+			for (const char *const *m = made; *m; m++) {
+				if (view_text(params, *m)[0])
+					json_object_set_new(names, view_text(params, *m),
+							    json_true());
+			}
+			json_array_remove(entries, e - 1);
+			dropped = true;
+		}
+	}
+	return dropped;
+}
+
+/*
+ * SPDK before 21.01 replays what stands on volumes while their store is still being loaded, and
+ * leaves by the first that is not there. The exports come back from the record behind the start.
+ */
+static int drop_volumes(struct client *c, json_t *subsystems, struct error *err)
+{
+	json_t *bdevs, *names;
+	int rc;
+
+	if (client_has(c, "bdev_wait_for_examine") || !client_has(c, "bdev_lvol_get_lvstores"))
+		return 0;
+	rc = client_wait(c, "bdev_get_bdevs", NULL, &bdevs, err);
+	if (rc < 0)
+		return rc;
+	names = json_object();
+	note_volumes(bdevs, names);
+	while (drop_mentions(subsystems, names))
+		;
+	json_decref(names);
+	json_decref(bdevs);
+	return 0;
+}
+
+int config_take(struct client *c, json_t **out, struct error *err)
+{
+	json_t *names, *list = json_array();
 	int rc = get_names(c, &names, err);
 
 	if (rc == 0)
 		rc = collect(c, names, list, err);
+	json_decref(names);
+	if (rc < 0) {
+		json_decref(list);
+		list = NULL;
+	}
+	*out = list;
+	return rc;
+}
+
+int config_save(struct client *c, const char *path, struct error *err)
+{
+	json_t *config, *list;
+	int rc = config_take(c, &list, err);
+
 	if (rc == 0)
 		rc = rbd_amend_config(c, list, err);
+	if (rc == 0)
+		rc = drop_volumes(c, list, err);
 	if (rc == 0) {
 		put_limits_last(list);
 		forget_cores(list);
@@ -173,143 +277,8 @@ int config_save(struct client *c, const char *path, struct error *err)
 			    : error_set(err, -ENOMEM, "out of memory");
 		json_decref(config);
 	}
-	json_decref(names);
 	json_decref(list);
 	return rc;
-}
-
-/* --- for another target --------------------------------------------------------------------- */
-
-/* Tuning of an implementation: another one that has no such method has no such thing to tune. */
-static bool is_option(const char *method)
-{
-	return strstr(method, "_set_opt") || strstr(method, "_set_config") ||
-	       strstr(method, "_impl_set_") || strstr(method, "_set_default_") ||
-	       strstr(method, "_set_max_") || strstr(method, "_set_crdt") ||
-	       strstr(method, "_set_hotplug") || strstr(method, "_set_scheduler") ||
-	       strstr(method, "wait_for_examine");
-}
-
-/* Both serve a file; what is saved of the one has members that the other does not know. */
-static const char *same_service(const char *method)
-{
-	if (!strcmp(method, "bdev_uring_create"))
-		return "bdev_aio_create";
-	return strcmp(method, "bdev_aio_create") ? NULL : "bdev_uring_create";
-}
-
-static void keep_members(json_t *params)
-{
-	static const char *const kept[] = { "name", "filename", "block_size", "uuid", NULL };
-	const char *name;
-	json_t *value;
-	void *next;
-
-	json_object_foreach_safe(params, next, name, value)
-	{
-		size_t i = 0;
-
-		while (kept[i] && strcmp(kept[i], name) != 0)
-			i++;
-		if (!kept[i])
-			json_object_del(params, name);
-	}
-}
-
-static bool say_it(struct client *c, json_t *entry, const char *method)
-{
-	json_t *params = json_object_get(entry, "params");
-	const char *name;
-
-	if (!client_has(c, method) ||
-	    dialect_request(client_dialect(c), method, params, &name, NULL) < 0)
-		return false;
-	json_object_set_new(entry, "method", json_string(name));
-	return true;
-}
-
-/*
- * @method: its name today. Tuning that was saved under an older name is of an implementation that
- * is long gone, and so are its parameters.
- *
- * Return: false when the target has no way to do it.
- */
-static bool translate_entry(struct client *c, json_t *entry, const char *method, bool is_renamed)
-{
-	const char *other;
-
-	if (!method || (is_renamed && is_option(method)))
-		return false;
-	if (client_has(c, method))
-		return say_it(c, entry, method);
-	other = same_service(method);
-	if (!other)
-		return false;
-	keep_members(json_object_get(entry, "params"));
-	return say_it(c, entry, other);
-}
-
-static void note_lacking(char *list, size_t size, const char *method)
-{
-	size_t at = strlen(list);
-
-	if (!strstr(list, method))
-		snprintf(list + at, size - at, "%s%s", at ? ", " : "", method);
-}
-
-static void translate_subsystem(struct client *c, json_t *entries, char *lacking, size_t size)
-{
-	for (size_t i = json_array_size(entries); i > 0; i--) {
-		json_t *entry = json_array_get(entries, i - 1);
-		const char *saved = json_string_value(json_object_get(entry, "method"));
-		const char *method = saved ? dialect_today(saved) : NULL;
-
-		if (translate_entry(c, entry, method, method != saved))
-			continue;
-		if (method && !is_option(method))
-			note_lacking(lacking, size, method);
-		json_array_remove(entries, i - 1);
-	}
-}
-
-/* What is left of a subsystem without entries is a name that the other may not know. */
-static void drop_empty(json_t *subsystems)
-{
-	for (size_t i = json_array_size(subsystems); i > 0; i--) {
-		json_t *entries = json_object_get(json_array_get(subsystems, i - 1), "config");
-
-		if (json_array_size(entries) == 0)
-			json_array_remove(subsystems, i - 1);
-	}
-}
-
-int config_translate(struct client *c, const char *path, json_t **out, struct error *err)
-{
-	json_t *config, *subsystem, *subsystems;
-	char lacking[256] = "";
-	json_error_t at;
-	size_t i;
-	int rc = client_learn(c, err);
-
-	*out = NULL;
-	if (rc < 0)
-		return rc;
-	config = json_load_file(path, 0, &at);
-	if (!config)
-		return error_set(err, -EILSEQ, "configuration %s, line %d: %s", path, at.line,
-				 at.text);
-	subsystems = json_object_get(config, "subsystems");
-	json_array_foreach (subsystems, i, subsystem)
-		translate_subsystem(c, json_object_get(subsystem, "config"), lacking,
-				    sizeof(lacking));
-	drop_empty(subsystems);
-	if (!lacking[0]) {
-		*out = config;
-		return 0;
-	}
-	json_decref(config);
-	return error_set(err, -ENOSYS, "it has no %s, which the running configuration needs",
-			 lacking);
 }
 
 /* --- one subsystem out of it ---------------------------------------------------------------- */

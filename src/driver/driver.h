@@ -288,14 +288,8 @@ int orphans_end(struct driver *d, const struct target_paths *p, struct error *er
 
 /** config_save() - write what the target has now, whole or not at all */
 int config_save(struct client *c, const char *path, struct error *err);
-/**
- * config_translate() - the configuration at @path, for the target behind @c
- * @out: new reference
- *
- * What that target calls otherwise is renamed, options that it has not are left out. -ENOSYS, with
- * words that name them, when it lacks methods that make something.
- */
-int config_translate(struct client *c, const char *path, json_t **out, struct error *err);
+/** config_take() - what the target would save, subsystem by subsystem; @out is a new reference */
+int config_take(struct client *c, json_t **out, struct error *err);
 /** config_write() - whole or not at all, also over a power cut */
 int config_write(const char *path, json_t *config, struct error *err);
 /**
@@ -304,6 +298,21 @@ int config_write(const char *path, json_t *config, struct error *err);
  * @names: ends with NULL
  */
 int config_drop(const char *path, const char *const *names, struct error *err);
+
+/* config_translate.c: the same, for another target */
+
+/**
+ * config_translate() - the configuration at @path, for the target behind @c
+ * @c: a target that serves nothing yet, and is stopped afterwards
+ * @older: than the target that saved it
+ * @out: new reference
+ *
+ * What that target calls otherwise is renamed, options that it has not are left out, also single
+ * members where it is older. -ENOSYS, with words that name them, when it lacks methods
+ * that make something.
+ */
+int config_translate(struct client *c, const char *path, bool older, json_t **out,
+		     struct error *err);
 
 /* view.c: what a target has now */
 
@@ -476,6 +485,8 @@ int export_ensure(struct client *c, const struct accelerator *acc, const struct 
 		  struct error *err);
 /** export_remove() - 0 also when there is no such export */
 int export_remove(struct client *c, const struct attachment *a, struct error *err);
+/** export_drop() - take it out of the configuration at a path */
+int export_drop(const char *config, const struct attachment *a, struct error *err);
 /** export_forget() - take it out of the saved configuration */
 int export_forget(struct driver *d, const struct accelerator *acc, const struct attachment *a,
 		  struct error *err);

@@ -323,17 +323,23 @@ int export_remove(struct client *c, const struct attachment *a, struct error *er
 	return rc;
 }
 
-int export_forget(struct driver *d, const struct accelerator *acc, const struct attachment *a,
-		  struct error *err)
+int export_drop(const char *config, const struct attachment *a, struct error *err)
 {
 	char controller[VHOST_NAME_SIZE];
 	/* The bdev of a whole backing stays; of a volume the file has no more than its limits. */
 	const char *names[] = { a->nqn, controller, a->volume[0] ? a->bdev : NULL, NULL };
+
+	vhost_name(a, controller);
+	return config_drop(config, names, err);
+}
+
+int export_forget(struct driver *d, const struct accelerator *acc, const struct attachment *a,
+		  struct error *err)
+{
 	struct target_paths paths;
 	int rc = target_paths(d, acc->id, &paths, err);
 
-	vhost_name(a, controller);
-	return rc == 0 ? config_drop(paths.config, names, err) : rc;
+	return rc == 0 ? export_drop(paths.config, a, err) : rc;
 }
 
 static int count_controllers(struct client *c, const struct attachment *a, struct error *err)

@@ -8,9 +8,11 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/dialect.h"
 #include "driver/function.h"
 
 /* No accelerator's id begins so, and no path gets longer by it. */
@@ -76,10 +78,36 @@ static int check_methods(const struct client *c, const struct accelerator *a, st
 			  : 0;
 }
 
-static int look(struct driver *d, const struct accelerator *trial, const char *config,
-		const char *next, struct error *err)
+/* One that cannot be asked to wait for stores would leave by what stands on their volumes. */
+static int drop_on_volumes(struct driver *d, const struct client *c, const char *id,
+			   const char *config, struct error *err)
+{
+	struct attachment *list;
+	ssize_t n;
+	int rc;
+
+	if (client_has(c, "bdev_wait_for_examine"))
+		return 0;
+	n = state_attachments(d->state, id, &list, err);
+	rc = n < 0 ? (int)n : 0;
+	for (ssize_t i = 0; i < n && rc == 0; i++) {
+		if (list[i].volume[0] && strcmp(list[i].source, SOURCE_RBD) != 0)
+			rc = export_drop(config, &list[i], err);
+	}
+	free(list);
+	return rc;
+}
+
+static bool is_older(const struct accelerator *a, const struct accelerator *than)
+{
+	return dialect_release(a->version) < dialect_release(than->version);
+}
+
+static int look(struct driver *d, const struct accelerator *a, const struct accelerator *trial,
+		const char *config, const char *next, struct error *err)
 {
 	json_t *translated = NULL;
+	struct accelerator old;
 	struct client *c;
 	int rc = target_connect(d, trial, &c, err);
 
@@ -87,11 +115,15 @@ static int look(struct driver *d, const struct accelerator *trial, const char *c
 	if (rc < 0)
 		return target_tell_end(d, trial, 0, false, rc, err);
 	rc = check_methods(c, trial, err);
+	if (rc == 0)
+		rc = state_accelerator(d->state, a->id, &old, err);
 	/* A target that was never configured has none. */
 	if (rc == 0 && access(config, F_OK) == 0)
-		rc = config_translate(c, config, &translated, err);
+		rc = config_translate(c, config, is_older(trial, &old), &translated, err);
 	if (rc == 0 && translated)
 		rc = config_write(next, translated, err);
+	if (rc == 0 && translated)
+		rc = drop_on_volumes(d, c, a->id, next, err);
 	json_decref(translated);
 	client_destroy(c);
 	return rc;
@@ -113,7 +145,7 @@ int preflight_run(struct driver *d, const struct accelerator *a, const char *of_
 	if (rc == 0)
 		rc = service_start_trial(d, &trial, &paths, of_node, err);
 	if (rc == 0)
-		rc = look(d, &trial, config, next, err);
+		rc = look(d, a, &trial, config, next, err);
 	if (rc < 0)
 		error_prefix(err, "pre-flight of %s: ", a->target);
 	cleaned = preflight_clean(d, rc < 0 ? &ignored : err);

@@ -96,6 +96,31 @@ def test_exports_are_back_after_a_crash(node, kit, release):
     assert again["data"] == attached["data"]
 
 
+@pytest.mark.parametrize("release", ["19.01", "20.10", "22.01"])
+def test_volumes_are_back_after_a_start_that_cannot_wait_for_them(node, kit, program, release):
+    """Before 21.01 a start would fail by them; a target that loads them, for one that does not."""
+    words = ["--scenario", "blobstore", "--cluster-size", "64K"]
+    install(node, kit(release), *words)
+    data = node("attach", "vm1", "--host", HOST, "--size", "1M", "--qos", "rw_mb=50")["data"]
+    with RpcClient(node.socket()) as rpc:
+        rpc.call("nvmf_subsystem_create" if release == "19.01" else "nvmf_create_subsystem",
+                 nqn="nqn.2016-06.io.spdk:other", allow_any_host=True)
+    node("attach", "vm2", "--host", HOST, "--size", "1M")
+    saved = (node.state / "targets" / "a" / "config.json").read_text()
+    assert (data["target_nqn"] in saved) == (release == "22.01")
+    assert "nqn.2016-06.io.spdk:other" in saved
+    _, before = node.pids()
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: node.pids()[1] not in (0, before), "the next start")
+    node("recover")
+    assert node.status()["health"] == "ok"
+    assert node("attach", "vm1", "--host", HOST, "--size", "1M", "--qos",
+                "rw_mb=50")["data"] == data
+    for target, words in ((program("cyborg-spdk-tgt"), []), (kit(release), ["--no-huge"])):
+        node("update", "a", "--target", target, *words)
+        assert node.status()["health"] == "ok"
+
+
 @pytest.mark.parametrize("release, words", [
     ("22.01", ["psk"]), ("24.01", None), (NEWEST, None)])
 def test_tls_by_path_by_name_and_not_at_all(node, kit, release, words):

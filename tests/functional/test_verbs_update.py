@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """update: exports come back the same, or the old build does."""
 
+import json
 import os
 import shutil
 import signal
@@ -226,6 +227,26 @@ def test_pre_releases_are_taken_only_when_named(node, program):
     assert failure.code == 4 and "is older than what runs (SPDK v98.01-pre" in failure.message
     node("update", "a", "--target", stable)
     assert node.status()["health"] == "ok"
+
+
+def test_older_release_is_not_told_what_came_later(node, program):
+    """Members of tuning and of transports that it does not know, by which its start would fail."""
+    new = stand_in(node, "new", "SPDK v98.09", program)
+    node("install", "a", "--backing", node.dir / "backing", "--size", "16M", "--target", new,
+         "--no-huge")
+    node("attach", "vm1", "--host", HOST)
+    for pid in node.pids():
+        os.kill(pid, signal.SIGKILL)
+    path = node.state / "targets" / "a" / "config.json"
+    config = json.loads(path.read_text())
+    entries = [e for s in config["subsystems"] for e in s["config"] or []]
+    for method in ("nvmf_set_config", "nvmf_create_transport", "nvmf_create_subsystem"):
+        next(e for e in entries if e["method"] == method)["params"]["came_later"] = 1
+    path.write_text(json.dumps(config))
+    old = stand_in(node, "old", "SPDK v98.05", program)
+    node("update", "a", "--target", old)
+    assert node.status()["health"] == "ok"
+    assert "came_later" not in path.read_text()
 
 
 def test_no_stable_kit_names_those_passed_over(node, program):

@@ -163,11 +163,29 @@ def start_engine(program, path, words):
     sys.exit(f"{program} did not come up")
 
 
+def strings(value):
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else \
+            value if isinstance(value, list) else ():
+        yield from strings(inner)
+
+
+def volumes(engine):
+    """The names of all that stand on stores."""
+    return {name for bdev in engine.call("bdev_get_bdevs", None)
+            if "lvol" in bdev["driver_specific"] for name in [bdev["name"], *bdev["aliases"]]}
+
+
 def replay_config(session, path):
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
     for subsystem in config["subsystems"]:
         for call in subsystem["config"] or []:
+            # Before 21.01 nothing waits for stores, whose volumes are not there yet.
+            if not session.release.says(21, 1) and \
+                    volumes(session.engine) & set(strings(call.get("params"))):
+                sys.exit(f"{call['method']}: no such bdev: its store is not loaded yet")
             session.carry_out(call["method"], call.get("params"))
 
 
