@@ -128,6 +128,13 @@ static int fail(struct verb_run *v, int rc, struct error *err)
 	intent_end(v->d->state, &v->intent, "undone", NULL);
 	if (v->verb != &verb_update || v->intent.step == 0)
 		return rc;
+	if (v->left.code)
+		return error_prefix(
+			err,
+			"update of %s failed, and what was there before does not serve "
+			"either (%.200s): `cyborg-spdk recover` tries again; the reason "
+			"was: ",
+			v->intent.object, v->left.text);
 	error_prefix(err, "update of %s was rolled back, all is as it was; the reason: ",
 		     v->intent.object);
 	err->code = -ECANCELED;
@@ -164,12 +171,13 @@ static int end_interrupted(struct verb_run *v, int rc, struct error *err)
 {
 	struct driver *d = v->d;
 	const char *outcome = v->verb->completes ? "done" : "undone";
+	const char *reason = v->left.code ? v->left.text : NULL;
 
 	if (rc < 0 && !v->verb->completes)
 		return error_prefix(err,
 				    "an interrupted %s of %s cannot be undone: ", v->intent.verb,
 				    v->intent.object);
-	tell_finished(d, &v->intent, rc < 0 ? "failed" : outcome, rc < 0 ? err->text : NULL);
+	tell_finished(d, &v->intent, rc < 0 ? "failed" : outcome, rc < 0 ? err->text : reason);
 	*err = (struct error)ERROR_INIT;
 	return intent_end(d->state, &v->intent, rc < 0 ? "failed" : outcome, err);
 }

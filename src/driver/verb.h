@@ -19,6 +19,7 @@
  * @argument: all that the steps need, made by the plan; "existing": true when the verb repeats what
  *            is recorded already, so that nothing may be undone
  * @answer: of this call; what steps measure goes in here
+ * @left: what an undoing could not bring back, though the record is as it was: recover tries again
  * @already: the plan found that it was done before: no step is taken, only the answer given
  */
 struct verb_run {
@@ -27,6 +28,7 @@ struct verb_run {
 	struct intent intent;
 	json_t *argument;
 	json_t *answer;
+	struct error left;
 	bool already;
 };
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "driver/dialect.h"
+#include "driver/export.h"
 #include "driver/function.h"
 #include "driver/verb.h"
 
@@ -165,6 +167,49 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 	return rc;
 }
 
+/* What no kit can bring back: a volume that is not there any more, or not as it was. */
+static int check_volume(const struct view *v, const struct accelerator *a,
+			const struct attachment *at, struct error *err)
+{
+	const json_t *b = view_bdev(v->bdevs, at->bdev);
+
+	if (at->leaving || !at->volume[0] || !strcmp(at->source, SOURCE_RBD))
+		return 0;
+	if (!b)
+		return error_set(err, -EPROTO,
+				 "instance %s: volume %s is not in store %s any more: detach the "
+				 "instance, then update",
+				 at->instance, at->volume, a->store);
+	if (view_bdev_size(b) == at->size)
+		return 0;
+	return error_set(err, -EPROTO,
+			 "instance %s: volume %s has %llu bytes, recorded are %llu: detach and "
+			 "attach it again, then update",
+			 at->instance, at->volume, (unsigned long long)view_bdev_size(b),
+			 (unsigned long long)at->size);
+}
+
+/* Where the store itself is missing, another kit may be the remedy. */
+static int check_volumes(struct driver *d, struct client *c, const struct accelerator *a,
+			 struct error *err)
+{
+	struct attachment *list = NULL;
+	ssize_t n = 0;
+	struct view v;
+	int rc = a->store_uuid[0] ? view_take(c, &v, err) : 0;
+
+	if (rc < 0 || !a->store_uuid[0])
+		return rc;
+	if (view_by(v.stores, "uuid", a->store_uuid))
+		n = state_attachments(d->state, a->id, &list, err);
+	rc = n < 0 ? (int)n : 0;
+	for (ssize_t i = 0; i < n && rc == 0; i++)
+		rc = check_volume(&v, a, &list[i], err);
+	free(list);
+	view_fini(&v);
+	return rc;
+}
+
 /* Of a target that is down the configuration saved last is the best there is. */
 static int save(struct verb_run *v, struct error *err)
 {
@@ -178,10 +223,13 @@ static int save(struct verb_run *v, struct error *err)
 	if (rc < 0)
 		return rc;
 	rc = target_connect(v->d, &a, &c, err);
-	if (rc == 0)
-		rc = config_save(c, paths.config, err);
-	else if (rc == -EHOSTDOWN)
+	if (rc == 0) {
+		rc = check_volumes(v->d, c, &a, err);
+		if (rc == 0)
+			rc = config_save(c, paths.config, err);
+	} else if (rc == -EHOSTDOWN) {
 		rc = 0;
+	}
 	client_destroy(c);
 	return rc;
 }
@@ -253,16 +301,30 @@ static int prove_all(struct driver *d, const struct accelerator *a, struct error
 	int rc = n < 0 ? (int)n : 0;
 
 	for (ssize_t i = 0; i < n && rc == 0; i++)
-		rc = proof_run(d, &list[i], err);
+		rc = list[i].leaving ? 0 : proof_run(d, &list[i], err);
 	free(list);
 	return rc;
 }
 
-/* Whatever runs now is stopped, so that this is right after any interruption. */
+static int serve_old(struct driver *d, const struct accelerator *a, struct error *err)
+{
+	struct client *c;
+	int rc = target_ensure(d, a, &c, err);
+
+	if (rc < 0)
+		return rc;
+	client_destroy(c);
+	return prove_all(d, a, err);
+}
+
+/*
+ * Whatever runs now is stopped, so that this is right after any interruption. An old target that
+ * cannot serve any more, because its program or a volume is gone, say, is as one that died: a verb
+ * that could not end by it would keep all others from their work.
+ */
 static int start_old(struct verb_run *v, struct error *err)
 {
 	struct accelerator a;
-	struct client *c;
 	int rc;
 
 	verb_accelerator(v, &a);
@@ -270,11 +332,7 @@ static int start_old(struct verb_run *v, struct error *err)
 	if (rc == 0)
 		rc = state_put_accelerator(v->d->state, &a, err);
 	if (rc == 0)
-		rc = target_ensure(v->d, &a, &c, err);
-	if (rc == 0) {
-		client_destroy(c);
-		rc = prove_all(v->d, &a, err);
-	}
+		serve_old(v->d, &a, &v->left);
 	return rc;
 }
 
@@ -341,6 +399,51 @@ static int stop_new(struct verb_run *v, struct error *err)
 	return rc < 0 ? rc : rename_if_there(f.old, f.now, err);
 }
 
+static int missing(const char *what, const char *nqn, struct error *err)
+{
+	return error_set(err, -EPROTO, "%s %s, which the saved configuration has, is missing", what,
+			 nqn);
+}
+
+static int check_entry(const struct view *v, const json_t *entry, struct error *err)
+{
+	const char *method = dialect_today(view_text(entry, "method"));
+	const json_t *params = json_object_get(entry, "params"), *ns, *s;
+	bool adds = !strcmp(method, "nvmf_subsystem_add_ns");
+	json_int_t nsid;
+
+	if (!adds && strcmp(method, "nvmf_create_subsystem") != 0)
+		return 0;
+	s = view_by(v->subsystems, "nqn", view_text(params, "nqn"));
+	if (!s)
+		return missing("subsystem", view_text(params, "nqn"), err);
+	ns = json_object_get(params, "namespace");
+	nsid = json_integer_value(json_object_get(ns, "nsid"));
+	return adds && nsid > 0 && !export_namespace(s, (uint32_t)nsid)
+		       ? missing("a namespace of subsystem", view_text(params, "nqn"), err)
+		       : 0;
+}
+
+/* Also what others export by RPC, and no record tells of: a kit may have left it out. */
+static int check_kept(struct driver *d, const struct view *v, const struct accelerator *a,
+		      struct error *err)
+{
+	json_t *config, *subsystem, *entry;
+	struct target_paths paths;
+	int rc = target_paths(d, a->id, &paths, err);
+	size_t i, e;
+
+	config = rc == 0 ? json_load_file(paths.config, 0, NULL) : NULL;
+	json_array_foreach (json_object_get(config, "subsystems"), i, subsystem) {
+		json_array_foreach (json_object_get(subsystem, "config"), e, entry) {
+			if (rc == 0)
+				rc = check_entry(v, entry, err);
+		}
+	}
+	json_decref(config);
+	return rc;
+}
+
 /* Nothing may be different: what is missing is made, what differs is a reason to go back. */
 static int compare(struct driver *d, struct client *c, const struct accelerator *a,
 		   struct error *err)
@@ -355,8 +458,12 @@ static int compare(struct driver *d, struct client *c, const struct accelerator 
 		n = state_attachments(d->state, a->id, &list, err);
 		rc = n < 0 ? (int)n : tls_look(c, &v, list, (size_t)n, err);
 		backing_drift(&v, a, drift);
-		for (ssize_t i = 0; i < n; i++)
-			export_drift(&v, &list[i], drift);
+		for (ssize_t i = 0; i < n; i++) {
+			if (!list[i].leaving)
+				export_drift(&v, &list[i], drift);
+		}
+		if (rc == 0 && !json_array_size(drift))
+			rc = check_kept(d, &v, a, err);
 		view_fini(&v);
 	}
 	if (rc == 0 && json_array_size(drift))

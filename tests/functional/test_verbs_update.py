@@ -165,6 +165,73 @@ def test_kit_that_dies_behind_its_socket_tells_why(attached):
                                      "no memory for PDUs")
 
 
+def test_kit_that_leaves_out_what_others_export_is_rolled_back(attached, program):
+    """The saved configuration is not loaded, and what is not recorded nobody brings back."""
+    kit = script_kit(attached, f"[ \"$3\" = -c ] && set -- \"$1\" \"$2\"\n"
+                               f"exec {program('cyborg-spdk-tgt')} \"$@\"\n")
+    other = "nqn.2016-06.io.spdk:other"
+    with RpcClient(attached.socket()) as rpc:
+        rpc.call("bdev_malloc_create", name="m", num_blocks=2048, block_size=512)
+        rpc.call("nvmf_create_subsystem", nqn=other, allow_any_host=True)
+        rpc.call("nvmf_subsystem_add_ns", nqn=other, namespace={"bdev_name": "m"})
+    seen = shown(attached)
+    check_rolled_back(attached, kit, f"subsystem {other}, which the saved configuration has")
+    assert shown(attached) == seen
+    attached("update")
+    assert shown(attached) == seen
+
+
+def test_old_kit_that_is_gone_keeps_no_verb_from_its_work(attached, program):
+    """Neither the new nor the old one serves: that is told, and another update is the remedy."""
+    old = attached.dir / "cyborg-spdk-tgt"
+    shutil.copy(program("cyborg-spdk-tgt"), old)
+    attached("update", "a", "--target", old)
+    old.unlink()
+    kit = script_kit(attached, f"[ \"$3\" = -c ] && echo bad config >&2 && exit 1\n"
+                               f"exec {program('cyborg-spdk-tgt')} \"$@\"\n")
+    failure = attached.refused("update", "a", "--target", kit)
+    assert failure.code == 5 and "does not serve either" in failure.message
+    assert "bad config" in failure.message and "cyborg-spdk-tgt" in failure.message
+    status = attached.status()
+    assert status["health"] == "down" and "interrupted" not in status
+    attached("install", "b", "--memory", "4M")
+    attached("update", "a", "--target", program("cyborg-spdk-tgt"))
+    assert attached.status()["health"] == "ok"
+
+
+@pytest.fixture
+def volume(node):
+    node("install", "a", "--backing", node.dir / "backing", "--size", "32M", "--store", "pool",
+         "--cluster-size", "64K")
+    node("attach", "vm1", "--host", HOST, "--size", "2M")
+    return node
+
+
+def test_volume_that_somebody_resized_is_told_before_anything(volume):
+    pids = volume.pids()
+    with RpcClient(volume.socket()) as rpc:
+        rpc.call("bdev_lvol_resize", name="pool/vm1", size_in_mib=4)
+    failure = volume.refused("update", "a")
+    assert "4194304 bytes, recorded are 2097152" in failure.message
+    assert "rolled back" not in failure.message and volume.pids() == pids
+    volume("detach", "vm1")
+    volume("attach", "vm1", "--host", HOST, "--size", "4M")
+    volume("update", "a")
+
+
+def test_detach_that_did_not_end_is_no_hindrance(volume):
+    """The snapshot cannot be deleted: two clones came to stand on it."""
+    with RpcClient(volume.socket()) as rpc:
+        rpc.call("bdev_lvol_snapshot", lvol_name="pool/vm1", snapshot_name="s")
+        volume("attach", "vm2", "--host", HOST, "--volume", "s", "--read-only")
+        volume.killed("detach:unexport", "detach", "vm2", "--delete")
+        for name in ("c1", "c2"):
+            rpc.call("bdev_lvol_clone", snapshot_name="pool/s", clone_name=name)
+    volume("update", "a")
+    (drift,) = volume.status()["accelerators"][0]["drift"]
+    assert "vm2: its detach did not end" in drift
+
+
 def test_wrong_kits_are_refused_before_anything(attached):
     pids = attached.pids()
     for kit, code in (("/nonexistent", 4), ("/bin/false", 1), ("/bin/ls", 1),
