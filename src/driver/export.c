@@ -164,6 +164,25 @@ static int add_listener(struct client *c, const json_t *s, const struct attachme
 	return client_wait(c, "nvmf_subsystem_add_listener", params, NULL, err);
 }
 
+/* Of a namespace that somebody else added the bdev stays. */
+static int remove_others(struct client *c, const json_t *s, const struct attachment *a,
+			 struct error *err)
+{
+	json_t *ns;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach (json_object_get(s, "namespaces"), i, ns) {
+		json_int_t nsid = json_integer_value(json_object_get(ns, "nsid"));
+
+		if (rc == 0 && nsid != (json_int_t)a->nsid)
+			rc = client_wait(c, "nvmf_subsystem_remove_ns",
+					 json_pack("{s:s, s:I}", "nqn", a->nqn, "nsid", nsid), NULL,
+					 err);
+	}
+	return rc;
+}
+
 static int ensure_subsystem(struct client *c, const struct view *v, const struct attachment *a,
 			    struct error *err)
 {
@@ -179,6 +198,8 @@ static int ensure_subsystem(struct client *c, const struct view *v, const struct
 		rc = create_subsystem(c, a, err);
 	if (rc == 0 && !export_namespace(s, a->nsid))
 		rc = add_namespace(c, a, err);
+	if (rc == 0)
+		rc = remove_others(c, s, a, err);
 	/* The listener comes last: before it nobody but the recorded host is allowed. */
 	if (rc == 0)
 		rc = ensure_hosts(c, s, a, err);

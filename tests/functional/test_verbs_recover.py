@@ -59,6 +59,18 @@ def test_subsystem_was_deleted(installed):
     assert installed.status()["health"] == "ok"
 
 
+def test_namespace_that_somebody_added(installed):
+    """The host sees what it should; the bdev is somebody else's, and stays."""
+    nqn = installed("attach", "vm1", "--host", HOST)["data"]["target_nqn"]
+    with RpcClient(installed.socket()) as rpc:
+        rpc.call("bdev_malloc_create", name="other", num_blocks=2048, block_size=512)
+        rpc.call("nvmf_subsystem_add_ns", nqn=nqn, namespace={"bdev_name": "other"})
+        assert installed.status()["health"] == "degraded"
+        assert outcomes(installed("recover")) == {"a": "restored"}
+        assert installed.status()["health"] == "ok"
+        assert "other" in [b["name"] for b in rpc.call("bdev_get_bdevs")]
+
+
 def test_one_that_cannot_be_brought_back_keeps_no_other(installed):
     installed("install", "b", "--memory", "8M")
     kill_both(installed)
