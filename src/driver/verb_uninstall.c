@@ -11,7 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "driver/function.h"
+
+#define LOOK_NS (5 * NS_PER_SEC)
 
 static int check_unattached(struct driver *d, const struct accelerator *a, struct error *err)
 {
@@ -24,6 +27,48 @@ static int check_unattached(struct driver *d, const struct accelerator *a, struc
 			       "accelerator %s is attached to instance %s%s: detach first", a->id,
 			       list[0].instance, n > 1 ? " and others" : "");
 	free(list);
+	return rc;
+}
+
+static int check_hosts(struct client *c, const json_t *subsystem, const struct accelerator *a,
+		       struct error *err)
+{
+	const char *nqn = view_text(subsystem, "nqn");
+	json_t *list = NULL;
+	int rc = 0;
+
+	if (client_wait(c, "nvmf_subsystem_get_controllers", json_pack("{s:s}", "nqn", nqn), &list,
+			NULL) == 0 &&
+	    json_array_size(list) > 0)
+		rc = error_set(err, -EBUSY,
+			       "the target of accelerator %s also serves subsystem %s, which no "
+			       "attachment made, and host %s is connected to it: disconnect there "
+			       "(nvme disconnect -n %s), or remove it by RPC",
+			       a->id, nqn, view_text(json_array_get(list, 0), "hostnqn"), nqn);
+	json_decref(list);
+	return rc;
+}
+
+/* What others export by RPC goes with the target; one that does not answer tells of nobody. */
+static int check_others(struct driver *d, const struct accelerator *a, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	struct client *c;
+	struct view v;
+	json_t *s;
+	size_t i;
+	int rc = 0;
+
+	if (target_connect_within(d, a, LOOK_NS, &c, &ignored) < 0)
+		return 0;
+	if (client_has(c, "nvmf_subsystem_get_controllers") && view_take(c, &v, &ignored) == 0) {
+		json_array_foreach (v.subsystems, i, s) {
+			if (rc == 0 && !strcmp(view_text(s, "subtype"), "NVMe"))
+				rc = check_hosts(c, s, a, err);
+		}
+		view_fini(&v);
+	}
+	client_destroy(c);
 	return rc;
 }
 
@@ -118,6 +163,8 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		return 0;
 	if (rc == 0)
 		rc = check_unattached(v->d, &a, err);
+	if (rc == 0)
+		rc = check_others(v->d, &a, err);
 	if (rc == 0)
 		rc = check_consent(v->d, &a, &k, dry_run, err);
 	if (rc == 0)

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from conftest import Cli, RpcClient, free_port, wait_until
+from nvme_tcp import Controller
 
 HOST = "nqn.2016-06.io.spdk:host1"
 
@@ -188,6 +189,20 @@ def busy(installed, program):
     yield installed, host
     host.kill()
     host.wait()
+
+
+def test_uninstall_does_not_cut_off_hosts_of_others(installed):
+    """What somebody exports by RPC from our target goes with it, when no host uses it."""
+    nqn, port = "nqn.2016-06.io.spdk:other", free_port()
+    with RpcClient(installed.socket()) as rpc:
+        rpc.call("nvmf_create_subsystem", nqn=nqn, allow_any_host=True)
+        rpc.call("nvmf_subsystem_add_listener", nqn=nqn, listen_address={
+            "trtype": "TCP", "adrfam": "IPv4", "traddr": "127.0.0.1", "trsvcid": str(port)})
+        with Controller(("127.0.0.1", port), nqn):
+            failure = installed.refused("uninstall", "a")
+            assert failure.code == 3 and nqn in failure.message
+        wait_until(lambda: not rpc.call("nvmf_subsystem_get_controllers", nqn=nqn), "its end")
+    installed("uninstall", "a")
 
 
 def test_detach_waits_for_the_host(busy):
