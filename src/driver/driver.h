@@ -403,7 +403,7 @@ void volume_alias(const struct accelerator *acc, const char *volume,
 int volume_make(struct client *c, const struct accelerator *acc, struct attachment *a, bool thick,
 		struct error *err);
 /** volume_delete() - 0 also when there is none */
-int volume_delete(struct client *c, const struct accelerator *acc, const char *volume,
+int volume_delete(struct client *c, const struct accelerator *acc, const struct attachment *a,
 		  struct error *err);
 /** volume_unit() - sizes of volumes are multiples of this */
 uint64_t volume_unit(const struct accelerator *acc);

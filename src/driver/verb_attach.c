@@ -74,7 +74,7 @@ static int unmake_volume(struct verb_run *v, struct error *err)
 	if (!strcmp(a.source, SOURCE_RBD))
 		rc = export_remove(c, &a, err);
 	else
-		rc = volume_delete(c, &acc, a.volume, err);
+		rc = volume_delete(c, &acc, &a, err);
 	client_destroy(c);
 	return rc;
 }

@@ -241,7 +241,7 @@ static int delete (struct verb_run *v, struct error *err)
 	verb_attachment(v, &a);
 	rc = target_ensure(v->d, &acc, &c, err);
 	if (rc == 0)
-		rc = volume_delete(c, &acc, a.volume, err);
+		rc = volume_delete(c, &acc, &a, err);
 	if (rc == 0)
 		rc = target_paths(v->d, acc.id, &paths, err);
 	if (rc == 0)

@@ -159,20 +159,22 @@ int volume_make(struct client *c, const struct accelerator *acc, struct attachme
 	return rc;
 }
 
-int volume_delete(struct client *c, const struct accelerator *acc, const char *volume,
+/* What was renamed meanwhile is the same volume; one that has its name now may be another. */
+int volume_delete(struct client *c, const struct accelerator *acc, const struct attachment *a,
 		  struct error *err)
 {
 	char alias[STATE_STORE_SIZE + STATE_VOLUME_SIZE];
+	const char *name = a->bdev[0] ? a->bdev : alias;
 	json_t *found = NULL;
 	int rc;
 
-	volume_alias(acc, volume, alias);
-	rc = get_bdev(c, alias, &found, NULL);
+	volume_alias(acc, a->volume, alias);
+	rc = get_bdev(c, name, &found, NULL);
 	json_decref(found);
 	if (rc < 0)
 		return rc == -EREMOTEIO
 			       ? 0
 			       : error_set(err, rc, "volume %s cannot be looked up", alias);
 	client_set_timeout(c, LONG_WORK_NS);
-	return client_wait(c, "bdev_lvol_delete", json_pack("{s:s}", "name", alias), NULL, err);
+	return client_wait(c, "bdev_lvol_delete", json_pack("{s:s}", "name", name), NULL, err);
 }

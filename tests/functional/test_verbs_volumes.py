@@ -367,6 +367,14 @@ def test_detach_deletes_by_consent(store):
     assert store.cli("detach", "vm1")["already"]
 
 
+def test_volume_that_was_renamed_is_the_one_that_is_deleted(store):
+    store.attach("vm1", "--size", "1M")
+    store.rpc("bdev_lvol_rename", old_name="pool/vm1", new_name="other")
+    store.rpc("bdev_lvol_create", lvs_name="pool", lvol_name="vm1", size_in_mib=1)
+    store.cli("detach", "vm1", "--delete")
+    assert set(store.volumes()) == {"vm1"}
+
+
 def test_detach_wipes_before_it_deletes(store):
     """Deleting punches holes as well, so the volume is looked at between the two."""
     store.write(store.attach("vm1", "--size", "4M"))
