@@ -26,6 +26,8 @@ void nvme_ctrlr_options_init(struct nvme_ctrlr_options *opts)
 		.connect_timeout_ms = 10000,
 		.timeout_ms = 30000,
 		.shutdown_timeout_ms = 5000,
+		.dhchap_hashes = NVME_DHCHAP_HASHES,
+		.dhchap_groups = NVME_DHCHAP_GROUPS,
 	};
 	nvme_path_init(&opts->path);
 }

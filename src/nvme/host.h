@@ -146,6 +146,7 @@ int nvme_path_set_hostid(struct nvme_path *path, const char *text, struct error 
  * @shutdown_timeout_ms: longest wait for an orderly shutdown
  * @dhchap_key: of the host, for a controller that asks for it; without it such one is refused
  * @dhchap_ctrlr_key: the controller must prove itself with it too
+ * @dhchap_hashes, @dhchap_groups: that are offered, a bit for each identifier
  * @psk: speak TLS with this pre-shared key
  */
 struct nvme_ctrlr_options {
@@ -159,6 +160,7 @@ struct nvme_ctrlr_options {
 	uint32_t timeout_ms;
 	uint32_t shutdown_timeout_ms;
 	struct key dhchap_key, dhchap_ctrlr_key, psk;
+	uint32_t dhchap_hashes, dhchap_groups;
 };
 
 void nvme_ctrlr_options_init(struct nvme_ctrlr_options *opts);

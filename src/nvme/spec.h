@@ -287,7 +287,26 @@ _Static_assert(offsetof(struct nvme_connect_data, hostnqn) == 512, "Connect data
 /* Connect Invalid Parameters: where (completion dw0): offset in bits 15:0, bit 16 set: in the data.
  */
 #define NVME_CONNECT_INVALID_IN_DATA (UINT32_C(1) << 16)
-/* Connect response dw0: cntlid in bits 15:0, authentication required in bits 17:16. */
+/* Connect response dw0: cntlid in bits 15:0; the host must authenticate first. */
+#define NVME_CONNECT_AUTHENTICATE (UINT32_C(1) << 17)
+
+/* Authentication Send and Receive (Base 2.0, 6.1 and 6.2). */
+struct nvme_auth_cmd {
+	uint8_t opc;
+	uint8_t flags;
+	uint16_t cid;
+	uint8_t fctype;
+	uint8_t reserved1[19];
+	struct nvme_sgl sgl;
+	uint8_t reserved2;
+	uint8_t spsp0;
+	uint8_t spsp1;
+	uint8_t secp;
+	uint32_t len; /* of the data */
+	uint8_t reserved3[16];
+} __attribute__((packed));
+_Static_assert(sizeof(struct nvme_auth_cmd) == 64, "Authentication command");
+_Static_assert(offsetof(struct nvme_auth_cmd, len) == 44, "Authentication command");
 
 struct nvme_property_cmd {
 	uint8_t opc;

@@ -101,6 +101,38 @@ static int take_ctrlr_key(const char *value, void *arg, struct error *err)
 	return key_file_read(value, &key_form_dhchap, &raw->o->ctrlr.dhchap_ctrlr_key, err);
 }
 
+/* The bit of a name among all that @name_of has. */
+static int take_id(const char *value, const char *(*name_of)(uint8_t id), uint32_t all,
+		   const char *what, uint32_t *bits, struct error *err)
+{
+	for (uint8_t id = 0; id < 32; id++) {
+		if (all & UINT32_C(1) << id && strcmp(name_of(id), value) == 0) {
+			*bits = UINT32_C(1) << id;
+			return 0;
+		}
+	}
+	return error_set(err, -EINVAL,
+			 "%s '%s' is unknown; the weakest is '%s', the strongest '%s'", what, value,
+			 name_of((uint8_t)__builtin_ctz(all)),
+			 name_of((uint8_t)nvme_dhchap_strongest(all)));
+}
+
+static int take_hash(const char *value, void *arg, struct error *err)
+{
+	struct raw *raw = arg;
+
+	return take_id(value, nvme_dhchap_hash_name, NVME_DHCHAP_HASHES, "hash",
+		       &raw->o->ctrlr.dhchap_hashes, err);
+}
+
+static int take_group(const char *value, void *arg, struct error *err)
+{
+	struct raw *raw = arg;
+
+	return take_id(value, nvme_dhchap_group_name, NVME_DHCHAP_GROUPS, "group",
+		       &raw->o->ctrlr.dhchap_groups, err);
+}
+
 static int take_psk(const char *value, void *arg, struct error *err)
 {
 	struct raw *raw = arg;
@@ -282,6 +314,13 @@ int perf_options_parse(struct perf_options *o, int argc, char **argv, struct err
 		{ "dhchap-ctrlr-key", 0, OPTION_CALL, "FILE",
 		  "Key with which the target must prove itself too.", NULL, 0, 0, take_ctrlr_key,
 		  &raw },
+		{ "dhchap-hash", 0, OPTION_CALL, "NAME",
+		  "Offer this hash only: sha256, sha384, sha512 (all).", NULL, 0, 0, take_hash,
+		  &raw },
+		{ "dhchap-group", 0, OPTION_CALL, "NAME",
+		  "Offer this Diffie-Hellman group only: null, ffdhe2048, ffdhe3072, ffdhe4096, "
+		  "ffdhe6144, ffdhe8192 (all).",
+		  NULL, 0, 0, take_group, &raw },
 		{ "psk", 0, OPTION_CALL, "FILE", "Speak TLS with this pre-shared key.", NULL, 0, 0,
 		  take_psk, &raw },
 		{ "transport-id", 'r', OPTION_CALL, "ID",
