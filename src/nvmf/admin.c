@@ -6,7 +6,7 @@
  * Threading: the admin queue's reactor.
  */
 #include "base/le.h"
-#include "nvmf/ctrlr.h"
+#include "nvmf/auth.h"
 
 #define GENERIC(sc) (NVME_STATUS(NVME_SCT_GENERIC, (sc)) | NVME_STATUS_DNR)
 
@@ -89,7 +89,9 @@ uint16_t nvmf_fabrics_prepare(struct nvmf_req *req)
 	/* The queue is connected already (Base 2.0, 6.3). */
 	if (fctype(req) == NVME_FCTYPE_CONNECT)
 		return GENERIC(NVME_SC_SEQUENCE_ERROR);
-	/* Authentication and deleting single queues are not offered. */
+	if (nvmf_auth_is_command(&req->cmd))
+		return nvmf_auth_prepare(req);
+	/* Deleting single queues is not offered. */
 	if (!property || req->conn->qid > 0)
 		return GENERIC(NVME_SC_INVALID_OPCODE);
 	return nvmf_cmd_data(req, NVMF_DIR_NONE, 0, false);
@@ -97,10 +99,15 @@ uint16_t nvmf_fabrics_prepare(struct nvmf_req *req)
 
 void nvmf_fabrics_execute(struct nvmf_req *req)
 {
-	if (fctype(req) == NVME_FCTYPE_PROPERTY_GET)
+	if (nvmf_auth_is_command(&req->cmd))
+		nvmf_auth_execute(req);
+	else if (fctype(req) == NVME_FCTYPE_PROPERTY_GET)
 		nvmf_property_get(req);
-	else
+	else if (fctype(req) == NVME_FCTYPE_PROPERTY_SET)
 		nvmf_property_set(req);
+	else
+		/* A Connect whose data came after that of another. */
+		nvmf_req_complete(req, GENERIC(NVME_SC_SEQUENCE_ERROR));
 }
 
 void nvmf_req_window(struct nvmf_req *req, uint64_t offset, struct nvmf_window *w)

@@ -6,7 +6,7 @@
  * Threading: the connection's reactor.
  */
 #include "base/le.h"
-#include "nvmf/ctrlr.h"
+#include "nvmf/auth.h"
 
 #define GENERIC(sc) (NVME_STATUS(NVME_SCT_GENERIC, (sc)) | NVME_STATUS_DNR)
 
@@ -74,7 +74,7 @@ static uint16_t prepare(struct nvmf_req *req)
 {
 	struct nvmf_conn *conn = req->conn;
 
-	if (conn->state != NVMF_CONN_LIVE) {
+	if (conn->state < NVMF_CONN_AUTHENTICATING) {
 		/* The first command of a queue, and no other (Base 2.0, 3.3.1). */
 		if (conn->state != NVMF_CONN_CONNECT || !is_connect(&req->cmd))
 			return GENERIC(NVME_SC_SEQUENCE_ERROR);
@@ -82,6 +82,8 @@ static uint16_t prepare(struct nvmf_req *req)
 	}
 	if (conn->draining)
 		return NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_ABORTED_SQ_DELETION);
+	if (conn->state == NVMF_CONN_AUTHENTICATING && !nvmf_auth_is_command(&req->cmd))
+		return NVME_STATUS(NVME_SCT_COMMAND, NVME_SC_AUTH_REQUIRED) | NVME_STATUS_DNR;
 	if (req->cmd.opc == NVME_OPC_FABRICS)
 		return nvmf_fabrics_prepare(req);
 	if (conn->qid == 0)
@@ -152,7 +154,7 @@ static void execute(struct nvmf_req *req)
 {
 	struct nvmf_conn *conn = req->conn;
 
-	if (conn->state != NVMF_CONN_LIVE)
+	if (conn->state < NVMF_CONN_AUTHENTICATING)
 		nvmf_connect_execute(req);
 	else if (req->cmd.opc == NVME_OPC_FABRICS)
 		nvmf_fabrics_execute(req);
@@ -202,7 +204,7 @@ static bool wants_buffers(const struct nvmf_req *req)
 {
 	if (req->data_len == 0 || req->dir == NVMF_DIR_NONE)
 		return false;
-	return req->dir == NVMF_DIR_H2C || req->conn->qid == 0;
+	return req->dir == NVMF_DIR_H2C || req->conn->qid == 0 || req->cmd.opc == NVME_OPC_FABRICS;
 }
 
 void nvmf_cmd_begin(struct nvmf_req *req)

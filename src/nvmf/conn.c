@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/container_of.h"
 #include "nvmf/accept.h"
+#include "nvmf/auth.h"
 #include "nvmf/ctrlr.h"
 
 const char *nvmf_conn_name(const struct nvmf_conn *conn, char *buf, size_t size)
@@ -48,6 +49,7 @@ static void conn_free(struct reactor_msg *msg)
 {
 	struct nvmf_conn *conn = container_of(msg, struct nvmf_conn, life_msg);
 
+	nvmf_auth_free(conn);
 	nvmf_conn_free_reqs(conn);
 	free(conn->identity);
 	free(conn);
@@ -116,6 +118,7 @@ void nvmf_conn_close(struct nvmf_conn *conn, enum nvmf_close_how how)
 	}
 	conn->state = NVMF_CONN_CLOSING;
 	reactor_timer_stop(&conn->timer);
+	nvmf_auth_stop(conn);
 	if (conn->ctrlr && conn->qid == 0)
 		nvmf_ctrlr_stop(conn->ctrlr);
 	if (how == NVMF_CLOSE_ABORT)

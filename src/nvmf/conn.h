@@ -12,6 +12,8 @@
 #ifndef NVMF_CONN_H
 #define NVMF_CONN_H
 
+#include <stdatomic.h>
+
 #include "bdev/bdev.h"
 #include "nvme/tcp_pdu.h"
 #include "nvmf/subsystem.h"
@@ -93,13 +95,14 @@ struct nvmf_req {
 };
 
 enum nvmf_conn_state {
-	NVMF_CONN_ICREQ,       /* nothing came yet */
-	NVMF_CONN_CONNECT,     /* Connect must come */
-	NVMF_CONN_CONNECTING,  /* Connect is at reactor 0 */
-	NVMF_CONN_LIVE,	       /* a queue pair of a controller */
-	NVMF_CONN_TERMINATING, /* a termination request goes out, nothing is read */
-	NVMF_CONN_CLOSING,     /* the stream is being closed, requests are awaited */
-	NVMF_CONN_GONE,	       /* reactor 0 was told */
+	NVMF_CONN_ICREQ,	  /* nothing came yet */
+	NVMF_CONN_CONNECT,	  /* Connect must come */
+	NVMF_CONN_CONNECTING,	  /* Connect is at reactor 0 */
+	NVMF_CONN_AUTHENTICATING, /* the same, whose host must prove itself first */
+	NVMF_CONN_LIVE,		  /* a queue pair of a controller */
+	NVMF_CONN_TERMINATING,	  /* a termination request goes out, nothing is read */
+	NVMF_CONN_CLOSING,	  /* the stream is being closed, requests are awaited */
+	NVMF_CONN_GONE,		  /* reactor 0 was told */
 };
 
 enum nvmf_rx_state { NVMF_RX_HEADER, NVMF_RX_PAD, NVMF_RX_DATA, NVMF_RX_DIGEST };
@@ -161,6 +164,8 @@ struct nvmf_conn {
 
 	struct reactor_timer timer; /* until Connect, then of stall.c */
 	uint64_t data_pdus, data_pdus_seen;
+	struct nvmf_auth *auth;	     /* one that is under way */
+	_Atomic uint32_t auth_shown; /* of the last, to other reactors */
 	struct net_send ic_send, term_send;
 	struct iovec ic_iov, term_iov;
 	struct nvme_tcp_ic_resp ic_pdu;
@@ -182,6 +187,7 @@ struct nvmf_conn {
 		struct nvmf_socket *socket;
 		struct nvmf_ctrlr *ctrlr;
 		uint16_t qid;
+		bool must_authenticate;
 		bool told, told_abort;
 		uint8_t how;
 		struct reactor_msg msg, abort_msg;

@@ -14,7 +14,7 @@
 
 #include "base/le.h"
 #include "net/tls.h"
-#include "nvmf/ctrlr.h"
+#include "nvmf/auth.h"
 
 #define COMMAND(sc) (NVME_STATUS(NVME_SCT_COMMAND, (sc)) | NVME_STATUS_DNR)
 #define IN_DATA(field)                                                                             \
@@ -168,9 +168,17 @@ static uint16_t take_cntlid(struct nvmf_subsystem *s)
 	return 0;
 }
 
-static struct nvmf_ctrlr *ctrlr_create(struct nvmf_subsystem *s, struct nvmf_conn *conn,
+static uint32_t auth_ms(const struct nvmf_target *tgt, uint32_t kato)
+{
+	uint32_t ms = nvmf_keep_alive_round(&tgt->tcp, kato);
+
+	return ms == 0 || ms > NVMF_AUTH_TIMEOUT_MS ? NVMF_AUTH_TIMEOUT_MS : ms;
+}
+
+static struct nvmf_ctrlr *ctrlr_create(struct nvmf_subsystem *s, struct nvmf_req *req,
 				       const struct nvme_connect_data *data, uint16_t cntlid)
 {
+	const struct nvme_connect_cmd *cmd = (const void *)&req->cmd;
 	struct nvmf_ctrlr *ctrlr = calloc(1, sizeof(*ctrlr));
 
 	if (!ctrlr)
@@ -182,9 +190,10 @@ static struct nvmf_ctrlr *ctrlr_create(struct nvmf_subsystem *s, struct nvmf_con
 	}
 	ctrlr->subsystem = s;
 	ctrlr->cntlid = cntlid;
-	ctrlr->admin = conn;
-	ctrlr->reactor = conn->reactor;
+	ctrlr->admin = req->conn;
+	ctrlr->reactor = req->conn->reactor;
 	ctrlr->created_ns = reactor_now_ns();
+	ctrlr->auth_ms = auth_ms(s->tgt, le32_get(&cmd->kato));
 	memcpy(ctrlr->hostnqn, data->hostnqn, sizeof(ctrlr->hostnqn));
 	memcpy(ctrlr->hostid, data->hostid, sizeof(ctrlr->hostid));
 	nvmf_ctrlr_init(ctrlr);
@@ -213,7 +222,7 @@ static uint16_t connect_admin(struct nvmf_req *req, struct nvmf_subsystem *s,
 	cntlid = take_cntlid(s);
 	if (cntlid == 0)
 		return NVME_STATUS(NVME_SCT_COMMAND, NVME_SC_CONNECT_BUSY);
-	ctrlr = ctrlr_create(s, req->conn, data, cntlid);
+	ctrlr = ctrlr_create(s, req, data, cntlid);
 	if (!ctrlr)
 		return NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_INTERNAL_ERROR);
 	queue_enter(ctrlr, req->conn, 0);
@@ -256,6 +265,7 @@ static uint16_t connect_decide(struct nvmf_req *req, const struct nvme_connect_d
 	if (!nvmf_host_is_allowed(s, data->hostnqn) ||
 	    (conn->mgr.socket->secure && !nvmf_host_proved(s, data->hostnqn, conn->identity)))
 		return COMMAND(NVME_SC_CONNECT_INVALID_HOST);
+	conn->mgr.must_authenticate = nvmf_host_must_authenticate(s, data->hostnqn);
 	return qid == 0 ? connect_admin(req, s, data) : connect_io(req, s, data, qid);
 }
 
@@ -274,13 +284,6 @@ static void connect_at_manager(struct nvmf_req *req)
 /* --- on the connection's reactor ---------------------------------------------------------------
  */
 
-static void connect_refused(struct nvmf_req *req, uint16_t status)
-{
-	if (req->conn->state == NVMF_CONN_CONNECTING)
-		req->conn->state = NVMF_CONN_CONNECT;
-	nvmf_req_complete(req, status);
-}
-
 static void enter_stats(struct nvmf_conn *conn)
 {
 	struct nvmf_group_stats *stats = &conn->group->stats;
@@ -295,7 +298,7 @@ static void enter_stats(struct nvmf_conn *conn)
 	}
 }
 
-static void become_queue(struct nvmf_conn *conn, const struct nvme_connect_cmd *cmd)
+static int become_queue(struct nvmf_conn *conn, const struct nvme_connect_cmd *cmd)
 {
 	/* Reactor 0 wrote these before it answered, and never changes them. */
 	conn->ctrlr = conn->mgr.ctrlr;
@@ -309,6 +312,10 @@ static void become_queue(struct nvmf_conn *conn, const struct nvme_connect_cmd *
 	reactor_timer_stop(&conn->timer);
 	if (conn->qid == 0)
 		nvmf_ctrlr_start(conn->ctrlr, le32_get(&cmd->kato));
+	if (!conn->mgr.must_authenticate)
+		return 0;
+	conn->state = NVMF_CONN_AUTHENTICATING;
+	return nvmf_auth_begin(conn);
 }
 
 static void connect_answer(struct nvmf_req *req)
@@ -317,21 +324,24 @@ static void connect_answer(struct nvmf_req *req)
 	struct nvmf_conn *conn = req->conn;
 
 	if (req->status) {
-		connect_refused(req, req->status);
+		if (conn->state == NVMF_CONN_CONNECTING)
+			conn->state = NVMF_CONN_CONNECT;
+		nvmf_req_complete(req, req->status);
 		return;
 	}
 	if (conn->state != NVMF_CONN_CONNECTING) {
 		nvmf_req_complete(req, 0);
 		return;
 	}
-	if (nvmf_conn_set_depth(conn, le16_get(&cmd->sqsize) + 1u)) {
+	if (nvmf_conn_set_depth(conn, le16_get(&cmd->sqsize) + 1u) || become_queue(conn, cmd)) {
 		log_error("nvmf: no memory for a queue of %u entries", le16_get(&cmd->sqsize) + 1u);
 		nvmf_conn_close(conn, NVMF_CLOSE_NOW);
 		nvmf_req_complete(req, 0);
 		return;
 	}
-	become_queue(conn, cmd);
 	req->cdw0 = conn->ctrlr->cntlid;
+	if (conn->state == NVMF_CONN_AUTHENTICATING)
+		req->cdw0 |= NVME_CONNECT_AUTHENTICATE;
 	nvmf_req_complete(req, 0);
 }
 
@@ -352,13 +362,16 @@ void nvmf_connect_execute(struct nvmf_req *req)
 	uint16_t status =
 		nvmf_connect_check_cmd((const void *)&req->cmd, &req->conn->tgt->tcp, &req->cdw0);
 
+	/* Another one may have come whose data was there first. */
+	if (!status && req->conn->state != NVMF_CONN_CONNECT)
+		status = NVME_STATUS(NVME_SCT_GENERIC, NVME_SC_SEQUENCE_ERROR) | NVME_STATUS_DNR;
 	if (!status)
 		status = nvmf_connect_check_data(data, &req->cdw0);
 	if (!status)
 		status = take_identity(req->conn);
 	if (status) {
 		tell_refusal(req, data, status);
-		connect_refused(req, status);
+		nvmf_req_complete(req, status);
 		return;
 	}
 	req->conn->state = NVMF_CONN_CONNECTING;

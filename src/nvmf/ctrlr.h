@@ -30,6 +30,7 @@ struct nvmf_ctrlr {
 	struct nvmf_conn *admin; /* only its own reactor may look into it */
 	struct reactor *reactor; /* of the admin queue */
 	uint64_t created_ns;
+	uint32_t auth_ms; /* longest wait for a message of an authentication */
 
 	/* Reactor 0's. */
 	struct {
@@ -100,7 +101,9 @@ const struct nvmf_transport_options *nvmf_ctrlr_tcp(const struct nvmf_ctrlr *ctr
 
 /* --- keep_alive.c ---------------------------------------------------------------------------- */
 
-/** nvmf_keep_alive_set() - @ms from the host, rounded up to what the transport can; 0: off */
+/** nvmf_keep_alive_round() - a timeout of a host up to what the transport can; 0 stays 0 */
+uint32_t nvmf_keep_alive_round(const struct nvmf_transport_options *tcp, uint32_t ms);
+/** nvmf_keep_alive_set() - @ms from the host, rounded; 0: off */
 void nvmf_keep_alive_set(struct nvmf_ctrlr *ctrlr, uint32_t ms);
 void nvmf_keep_alive_restart(struct nvmf_ctrlr *ctrlr);
 

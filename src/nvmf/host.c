@@ -12,7 +12,7 @@
 #include "nvmf/ctrlr.h"
 #include "nvmf/psk.h"
 
-static struct nvmf_host *find(const struct nvmf_subsystem *s, const char *nqn)
+struct nvmf_host *nvmf_host_find(const struct nvmf_subsystem *s, const char *nqn)
 {
 	struct nvmf_host *host;
 
@@ -25,7 +25,7 @@ static struct nvmf_host *find(const struct nvmf_subsystem *s, const char *nqn)
 
 bool nvmf_host_is_allowed(const struct nvmf_subsystem *s, const char *hostnqn)
 {
-	return s->allow_any_host || find(s, hostnqn);
+	return s->allow_any_host || nvmf_host_find(s, hostnqn);
 }
 
 bool nvmf_match_host(const struct nvmf_close_wait *wait, const struct nvmf_conn *conn)
@@ -42,14 +42,17 @@ bool nvmf_match_not_allowed(const struct nvmf_close_wait *wait, const struct nvm
 
 bool nvmf_host_proved(const struct nvmf_subsystem *s, const char *hostnqn, const char *identity)
 {
-	const struct nvmf_host *host = find(s, hostnqn);
+	const struct nvmf_host *host = nvmf_host_find(s, hostnqn);
 
 	return host && host->psk && identity && nvmf_psk_is(host->psk, identity);
 }
 
 void nvmf_host_free(struct nvmf_subsystem *s, struct nvmf_host *host)
 {
+	static const struct nvmf_dhchap_options none;
+
 	nvmf_psk_remove(s->tgt, host->psk);
+	nvmf_host_set_dhchap(host, &none, NULL);
 	free(host->psk_name);
 	free(host);
 }
@@ -75,7 +78,7 @@ int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *nqn,
 		return rc;
 	if (s->deleting)
 		return error_set(err, -ENODEV, "subsystem %s is being deleted", s->nqn);
-	if (find(s, nqn))
+	if (nvmf_host_find(s, nqn))
 		return error_set(err, -EEXIST, "host %s is allowed on subsystem %s already", nqn,
 				 s->nqn);
 	host = calloc(1, sizeof(*host));
@@ -83,6 +86,8 @@ int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *nqn,
 		return error_set(err, -ENOMEM, "no memory for host %s", nqn);
 	strcpy(host->nqn, nqn);
 	rc = set_psk(s, host, opts, err);
+	if (rc == 0)
+		rc = nvmf_host_set_dhchap(host, &opts->dhchap, err);
 	if (rc) {
 		nvmf_host_free(s, host);
 		return rc;
@@ -100,7 +105,7 @@ static void remove_closed(struct nvmf_close_wait *wait)
 static void remove_start(struct nvmf_op *op)
 {
 	struct nvmf_subsystem *s = op->s;
-	struct nvmf_host *host = find(s, op->host);
+	struct nvmf_host *host = nvmf_host_find(s, op->host);
 	bool had_key;
 
 	if (!host) {
@@ -110,7 +115,7 @@ static void remove_start(struct nvmf_op *op)
 		return;
 	}
 	TAILQ_REMOVE(&s->hosts, host, link);
-	had_key = host->psk;
+	had_key = host->psk || host->dhchap;
 	nvmf_host_free(s, host);
 	nvmf_discovery_changed(s->tgt);
 	if (s->allow_any_host && !had_key) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/container_of.h"
-#include "nvmf/ctrlr.h"
+#include "nvmf/auth.h"
 
 json_t *nvmf_address_json(const char *trtype, const char *adrfam, const char *traddr,
 			  const char *trsvcid)
@@ -74,8 +74,12 @@ static json_t *hosts_json(const struct nvmf_subsystem *s)
 	json_t *array = json_array();
 	const struct nvmf_host *host;
 
-	TAILQ_FOREACH (host, &s->hosts, link)
-		json_array_append_new(array, json_pack("{s:s}", "nqn", host->nqn));
+	TAILQ_FOREACH (host, &s->hosts, link) {
+		json_t *object = json_pack("{s:s}", "nqn", host->nqn);
+
+		nvmf_host_put_dhchap(host, object);
+		json_array_append_new(array, object);
+	}
 	return array;
 }
 
@@ -233,13 +237,16 @@ static json_t *addr_json(const struct net_addr *addr)
 
 static json_t *qpair_json(const struct nvmf_ctrlr *ctrlr, const struct nvmf_conn *conn)
 {
+	json_t *object;
 	char thread[32];
 
 	snprintf(thread, sizeof(thread), "nvmf_tgt_poll_group_%03u", conn->group->index);
-	return json_pack("{s:i, s:i, s:s, s:s, s:o, s:o, s:o}", "cntlid", ctrlr->cntlid, "qid",
-			 conn->mgr.qid, "state", "enabled", "thread", thread, "hostnqn",
-			 host_name_json(ctrlr->hostnqn), "listen_address", addr_json(&conn->local),
-			 "peer_address", addr_json(&conn->peer));
+	object = json_pack("{s:i, s:i, s:s, s:s, s:o, s:o, s:o}", "cntlid", ctrlr->cntlid, "qid",
+			   conn->mgr.qid, "state", "enabled", "thread", thread, "hostnqn",
+			   host_name_json(ctrlr->hostnqn), "listen_address",
+			   addr_json(&conn->local), "peer_address", addr_json(&conn->peer));
+	nvmf_auth_put(conn, object);
+	return object;
 }
 
 void nvmf_subsystem_qpairs_get(struct nvmf_subsystem *s, nvmf_json_done *done, void *arg)

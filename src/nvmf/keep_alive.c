@@ -30,18 +30,20 @@ void nvmf_keep_alive_restart(struct nvmf_ctrlr *ctrlr)
 	reactor_timer_start(&ctrlr->keep_alive, ctrlr->kato_ms * NS_PER_MSEC);
 }
 
-void nvmf_keep_alive_set(struct nvmf_ctrlr *ctrlr, uint32_t ms)
+uint32_t nvmf_keep_alive_round(const struct nvmf_transport_options *tcp, uint32_t ms)
 {
-	const struct nvmf_transport_options *tcp = nvmf_ctrlr_tcp(ctrlr);
 	uint64_t unit = (tcp->kas ? tcp->kas : 1u) * KAS_MS;
 	uint64_t rounded = ms < tcp->min_kato ? tcp->min_kato : ms;
 
-	reactor_timer_stop(&ctrlr->keep_alive);
-	if (ms == 0) {
-		ctrlr->kato_ms = 0;
-		return;
-	}
+	if (ms == 0)
+		return 0;
 	rounded = (rounded + unit - 1) / unit * unit;
-	ctrlr->kato_ms = rounded > UINT32_MAX ? UINT32_MAX : (uint32_t)rounded;
+	return rounded > UINT32_MAX ? UINT32_MAX : (uint32_t)rounded;
+}
+
+void nvmf_keep_alive_set(struct nvmf_ctrlr *ctrlr, uint32_t ms)
+{
+	reactor_timer_stop(&ctrlr->keep_alive);
+	ctrlr->kato_ms = nvmf_keep_alive_round(nvmf_ctrlr_tcp(ctrlr), ms);
 	nvmf_keep_alive_restart(ctrlr);
 }

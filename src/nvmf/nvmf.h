@@ -36,6 +36,7 @@ typedef void nvmf_done(void *arg, int result, const struct error *err);
  * struct nvmf_target_options - of a target
  * @max_subsystems: 0 for the default (1024)
  * @discovery_filter: bits of NVMF_FILTER_*
+ * @dhchap_hashes, @dhchap_groups: that hosts may authenticate with, a bit for each identifier
  */
 #define NVMF_FILTER_TRTYPE  1u
 #define NVMF_FILTER_TRADDR  2u
@@ -44,7 +45,11 @@ struct nvmf_target_options {
 	uint32_t max_subsystems;
 	uint32_t discovery_filter;
 	uint32_t crdt[3];
+	uint32_t dhchap_hashes, dhchap_groups;
 };
+
+/** nvmf_target_options_init() - the defaults */
+void nvmf_target_options_init(struct nvmf_target_options *opts);
 
 /**
  * nvmf_target_create() - a target with its discovery subsystem
@@ -174,6 +179,17 @@ void nvmf_ns_allow_host(struct nvmf_subsystem *s, uint32_t nsid, const char *hos
 			nvmf_done *done, void *arg);
 
 /**
+ * struct nvmf_dhchap_options - keys of DH-HMAC-CHAP
+ * @key: the host proves itself by it on each queue; NULL: it need not
+ * @ctrlr_key: with this one the controller does, to a host that asks; NULL: it cannot
+ * @name, @ctrlr_name: what the keys are called in a saved configuration
+ */
+struct nvmf_dhchap_options {
+	const struct key *key, *ctrlr_key;
+	const char *name, *ctrlr_name;
+};
+
+/**
  * struct nvmf_host_options - how a host proves itself
  * @psk: by TLS with this pre-shared key; NULL: it cannot use a secure listener
  * @psk_name: what the key is called in a saved configuration
@@ -181,10 +197,20 @@ void nvmf_ns_allow_host(struct nvmf_subsystem *s, uint32_t nsid, const char *hos
 struct nvmf_host_options {
 	const struct key *psk;
 	const char *psk_name;
+	struct nvmf_dhchap_options dhchap;
 };
 
 int nvmf_subsystem_add_host(struct nvmf_subsystem *s, const char *host,
 			    const struct nvmf_host_options *opts, struct error *err);
+/**
+ * nvmf_subsystem_set_keys() - other keys, or none, for authentications from now on; connections
+ * stay
+ *
+ * Return: 0; -EINVAL for a host that is not in the list and for a controller's key alone, -ENOMEM,
+ * -ENODEV, with @err.
+ */
+int nvmf_subsystem_set_keys(struct nvmf_subsystem *s, const char *host,
+			    const struct nvmf_dhchap_options *opts, struct error *err);
 /** nvmf_subsystem_remove_host() - the host's connections are closed before @done */
 void nvmf_subsystem_remove_host(struct nvmf_subsystem *s, const char *host, nvmf_done *done,
 				void *arg);

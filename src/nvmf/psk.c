@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pre-shared keys of hosts, see psk.h. Each lies in a page of its own that no core dump gets.
+ * Pre-shared keys of hosts, see psk.h.
  *
  * Threading: as psk.h.
  */
@@ -8,9 +8,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "nvme/psk.h"
+#include "nvmf/secret.h"
 
 _Static_assert(NVME_PSK_BYTES_MAX <= NET_TLS_KEY_MAX, "a PSK fits");
 
@@ -23,23 +23,6 @@ struct nvmf_psk {
 	char identities[NVME_PSK_VERSIONS][NVME_PSK_IDENTITY_MAX];
 	LIST_ENTRY(nvmf_psk) link;
 };
-
-static struct nvmf_psk *secret_alloc(void)
-{
-	void *page = mmap(NULL, sizeof(struct nvmf_psk), PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (page == MAP_FAILED)
-		return NULL;
-	(void)madvise(page, sizeof(struct nvmf_psk), MADV_DONTDUMP);
-	return page;
-}
-
-static void secret_free(struct nvmf_psk *psk)
-{
-	explicit_bzero(psk, sizeof(*psk));
-	munmap(psk, sizeof(*psk));
-}
 
 static int make(struct nvmf_psk *psk, const char *hostnqn, const char *subnqn,
 		const struct key *key)
@@ -59,12 +42,11 @@ static int make(struct nvmf_psk *psk, const char *hostnqn, const char *subnqn,
 int nvmf_psk_add(struct nvmf_target *tgt, const char *hostnqn, const char *subnqn,
 		 const struct key *key, struct nvmf_psk **out, struct error *err)
 {
-	struct nvmf_psk *psk = secret_alloc();
+	struct nvmf_psk *psk = nvmf_secret_alloc(sizeof(*psk));
 	int rc = psk ? make(psk, hostnqn, subnqn, key) : -ENOMEM;
 
 	if (rc < 0) {
-		if (psk)
-			secret_free(psk);
+		nvmf_secret_free(psk, sizeof(*psk));
 		return error_set(err, rc, "the key of host %s on subsystem %s cannot be kept: %s",
 				 hostnqn, subnqn, error_errno_text(rc));
 	}
@@ -82,7 +64,7 @@ void nvmf_psk_remove(struct nvmf_target *tgt, struct nvmf_psk *psk)
 	pthread_mutex_lock(&tgt->psk_lock);
 	LIST_REMOVE(psk, link);
 	pthread_mutex_unlock(&tgt->psk_lock);
-	secret_free(psk);
+	nvmf_secret_free(psk, sizeof(*psk));
 }
 
 bool nvmf_psk_is(const struct nvmf_psk *psk, const char *identity)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nvme/dhchap.h"
 #include "nvmf/json.h"
 
 /* Append a method; targets other than the default one are named. */
@@ -31,6 +32,17 @@ static json_t *filter_json(uint32_t filter)
 	return json_string(text + 1);
 }
 
+static json_t *names_json(uint32_t bits, const char *(*name_of)(uint8_t id))
+{
+	json_t *array = json_array();
+
+	for (uint8_t id = 0; id < 32; id++) {
+		if (bits & UINT32_C(1) << id)
+			json_array_append_new(array, json_string(name_of(id)));
+	}
+	return array;
+}
+
 static void save_options(const struct nvmf_target *tgt, json_t *array)
 {
 	const struct nvmf_target_options *o = &tgt->opts;
@@ -44,7 +56,9 @@ static void save_options(const struct nvmf_target *tgt, json_t *array)
 		return;
 	}
 	add(array, NULL, "nvmf_set_config",
-	    json_pack("{s:o}", "discovery_filter", filter_json(o->discovery_filter)));
+	    json_pack("{s:o, s:o, s:o}", "discovery_filter", filter_json(o->discovery_filter),
+		      "dhchap_digests", names_json(o->dhchap_hashes, nvme_dhchap_hash_name),
+		      "dhchap_dhgroups", names_json(o->dhchap_groups, nvme_dhchap_group_name)));
 	add(array, NULL, "nvmf_set_max_subsystems",
 	    json_pack("{s:I}", "max_subsystems", (json_int_t)o->max_subsystems));
 	add(array, NULL, "nvmf_set_crdt",
@@ -73,6 +87,7 @@ static void save_hosts(const struct nvmf_subsystem *s, json_t *array)
 
 		if (host->psk)
 			json_object_set_new(params, "psk", json_string(host->psk_name));
+		nvmf_host_put_dhchap(host, params);
 		add(array, s->tgt, "nvmf_subsystem_add_host", params);
 	}
 }

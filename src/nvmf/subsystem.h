@@ -74,12 +74,22 @@ struct nvmf_subsystem_part {
 
 struct nvmf_psk;
 
-/** struct nvmf_host - @psk: NULL: it cannot come over TLS; @psk_name: of the key, as it was named
+/** struct nvmf_dhchap - keys of a host, in memory for secrets; @ctrlr may have none */
+struct nvmf_dhchap {
+	struct key host, ctrlr;
+};
+
+/**
+ * struct nvmf_host
+ * @psk: NULL: it cannot come over TLS
+ * @dhchap: NULL: it need not authenticate
+ * @psk_name, @dhchap_name, @ctrlr_name: of keys, as they were named
  */
 struct nvmf_host {
 	char nqn[NVME_NQN_FIELD];
 	struct nvmf_psk *psk;
-	char *psk_name;
+	struct nvmf_dhchap *dhchap;
+	char *psk_name, *dhchap_name, *ctrlr_name;
 	TAILQ_ENTRY(nvmf_host) link;
 };
 
@@ -175,6 +185,14 @@ int nvmf_subsystem_check_new(const char *nqn, const struct nvmf_subsystem_option
 bool nvmf_host_is_allowed(const struct nvmf_subsystem *s, const char *hostnqn);
 /** nvmf_host_proved() - the key of @identity, which TLS proved, is this host's and subsystem's */
 bool nvmf_host_proved(const struct nvmf_subsystem *s, const char *hostnqn, const char *identity);
+struct nvmf_host *nvmf_host_find(const struct nvmf_subsystem *s, const char *hostnqn);
+/** nvmf_host_set_dhchap() - in place of the keys that it had; none for a @opts without */
+int nvmf_host_set_dhchap(struct nvmf_host *host, const struct nvmf_dhchap_options *opts,
+			 struct error *err);
+/** nvmf_host_must_authenticate() - DH-HMAC-CHAP comes before the first command of a queue */
+bool nvmf_host_must_authenticate(const struct nvmf_subsystem *s, const char *hostnqn);
+/** nvmf_host_put_dhchap() - members that name its keys, added to @object */
+void nvmf_host_put_dhchap(const struct nvmf_host *host, json_t *object);
 /** nvmf_host_free() - not in the list any more */
 void nvmf_host_free(struct nvmf_subsystem *s, struct nvmf_host *host);
 struct nvmf_listener *nvmf_listener_of(const struct nvmf_subsystem *s,

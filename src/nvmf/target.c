@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/container_of.h"
+#include "nvme/dhchap.h"
 #include "nvmf/ctrlr.h"
 
 LOG_FLAG_DEFINE(nvmf);
@@ -109,6 +110,14 @@ static struct nvmf_target *target_alloc(const char *name)
 	return tgt;
 }
 
+void nvmf_target_options_init(struct nvmf_target_options *opts)
+{
+	*opts = (struct nvmf_target_options){
+		.dhchap_hashes = NVME_DHCHAP_HASHES,
+		.dhchap_groups = NVME_DHCHAP_GROUPS,
+	};
+}
+
 int nvmf_target_create(const char *name, const struct nvmf_target_options *opts,
 		       struct nvmf_target **out, struct error *err)
 {
@@ -124,6 +133,7 @@ int nvmf_target_create(const char *name, const struct nvmf_target_options *opts,
 	tgt = target_alloc(name);
 	if (!tgt)
 		return error_set(err, -ENOMEM, "no memory for target %s", name);
+	nvmf_target_options_init(&tgt->opts);
 	if (opts)
 		tgt->opts = *opts;
 	if (tgt->opts.max_subsystems == 0)

@@ -81,6 +81,7 @@ struct nvmf_group {
 	LIST_HEAD(, nvmf_conn) conns;
 	struct nvmf_group_stats stats;
 	uint64_t tls_logged_ns;
+	uint32_t auth_seq; /* of the last challenge */
 	/* Requests that want several buffers collect them one at a time, or none would finish. */
 	struct nvmf_req *collecting;
 	STAILQ_HEAD(, nvmf_req) collectors;

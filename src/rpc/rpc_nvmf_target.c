@@ -7,12 +7,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nvme/dhchap.h"
 #include "rpc/rpc_nvmf.h"
 
 #define DEFAULT_TARGET "nvmf_tgt"
 
 /* What nvmf_set_* asked for; the default target is made with it. */
-static struct nvmf_target_options at_start;
+static struct nvmf_target_options at_start = {
+	.dhchap_hashes = NVME_DHCHAP_HASHES,
+	.dhchap_groups = NVME_DHCHAP_GROUPS,
+};
 
 /* --- shared ----------------------------------------------------------------------------------- */
 
@@ -115,7 +119,7 @@ static bool take_filter(struct rpc_request *req, const char *text, uint32_t *fil
 
 static const char *const dup_host_policies[] = { "allow", NULL };
 
-/* What hosts would be authenticated with: kept by nobody, as there is no authentication yet. */
+/* In the order of their identifiers, the first of which are 1 and 0. */
 static const char *const digests[] = { "sha256", "sha384", "sha512", NULL };
 static const char *const dhgroups[] = { "null",	     "ffdhe2048", "ffdhe3072", "ffdhe4096",
 					"ffdhe6144", "ffdhe8192", NULL };
@@ -127,6 +131,8 @@ struct set_config {
 	const char *discovery_filter;
 	uint32_t discovery_filters; /* the form of releases after 26.05 */
 	bool has_filters;
+	uint32_t dhchap_digests, dhchap_dhgroups;
+	bool has_digests, has_dhgroups;
 };
 
 static const struct rpc_param passthru_params[] = {
@@ -147,8 +153,10 @@ static const struct rpc_param set_config_params[] = {
 	RPC_PARAM(struct set_config, discovery_filters, RPC_NAMES, .names = filter_names,
 		  RPC_GIVEN(struct set_config, has_filters)),
 	{ .name = "admin_cmd_passthru", .kind = RPC_OBJECT, .members = passthru_params },
-	RPC_UNUSED("dhchap_digests", RPC_NAMES, sizeof(uint32_t), .names = digests),
-	RPC_UNUSED("dhchap_dhgroups", RPC_NAMES, sizeof(uint32_t), .names = dhgroups),
+	RPC_PARAM(struct set_config, dhchap_digests, RPC_NAMES, .names = digests,
+		  RPC_GIVEN(struct set_config, has_digests)),
+	RPC_PARAM(struct set_config, dhchap_dhgroups, RPC_NAMES, .names = dhgroups,
+		  RPC_GIVEN(struct set_config, has_dhgroups)),
 	RPC_UNUSED("dup_host_policy", RPC_ENUM, sizeof(int), .names = dup_host_policies),
 	RPC_REFUSED("poll_groups_mask", "connections are spread over all reactors: see -m"),
 	RPC_END,
@@ -162,6 +170,10 @@ static void set_config(struct rpc_request *req, void *params)
 		return;
 	if (p->has_filters)
 		at_start.discovery_filter = p->discovery_filters;
+	if (p->has_digests)
+		at_start.dhchap_hashes = p->dhchap_digests << NVME_DHCHAP_SHA256;
+	if (p->has_dhgroups)
+		at_start.dhchap_groups = p->dhchap_dhgroups << NVME_DHCHAP_GROUP_NULL;
 	rpc_reply_true(req);
 }
 
@@ -235,11 +247,13 @@ static const struct rpc_param create_target_params[] = {
 static void create_target(struct rpc_request *req, void *params)
 {
 	const struct create_target *p = params;
-	struct nvmf_target_options o = { .max_subsystems = p->max_subsystems };
+	struct nvmf_target_options o;
 	struct error err = ERROR_INIT;
 	struct nvmf_target *tgt;
 	int rc;
 
+	nvmf_target_options_init(&o);
+	o.max_subsystems = p->max_subsystems;
 	if (!take_filter(req, p->discovery_filter, &o.discovery_filter))
 		return;
 	rc = nvmf_target_create(p->name, &o, &tgt, &err);

@@ -22,6 +22,7 @@ def store(request, node, program):
     more = [] if request.param == "engine" else ["--target", real_kit(node), "--no-huge"]
     store.install("--size", "48M", *more)
     store.methods = store.rpc("rpc_get_methods")
+    store.is_engine = request.param == "engine"
     yield store
     if request.param == "spdk":
         for x in node.status()["accelerators"][0]["attachments"]:
