@@ -137,6 +137,38 @@ static int ensure_key(struct client *c, const struct view *v, const char *name, 
 			   json_pack("{s:s, s:s}", "name", name, "path", path), NULL, err);
 }
 
+/* Members that name the keys of one sort, PSK or not. */
+static void put_names(struct client *c, const struct attachment *a, bool psk, json_t *params)
+{
+	char name[KEY_NAME_SIZE];
+
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!file_of(a, i)[0] || is_psk(&kinds[i]) != psk)
+			continue;
+		key_name(a, i, name);
+		json_object_set_new(params, kinds[i].parameter,
+				    json_string(psk && !has_keyring(c) ? file_of(a, i) : name));
+	}
+}
+
+/*
+ * A host that has keys already gets what their files hold now: the engine takes a key when it is
+ * named, SPDK whenever a host proves itself. Who is connected stays.
+ */
+static int renew(struct client *c, const struct view *v, const struct attachment *a,
+		 struct error *err)
+{
+	const json_t *s = view_by(v->subsystems, "nqn", a->nqn);
+	const json_t *host = view_by(json_object_get(s, "hosts"), "nqn", a->host);
+	json_t *params;
+
+	if (!a->dhchap_key[0] || !host || !view_text(host, "dhchap_key")[0])
+		return 0;
+	params = json_pack("{s:s, s:s}", "nqn", a->nqn, "host", a->host);
+	put_names(c, a, false, params);
+	return client_wait(c, "nvmf_subsystem_set_keys", params, NULL, err);
+}
+
 int keys_ensure(struct client *c, const struct view *v, const struct attachment *a,
 		struct error *err)
 {
@@ -154,21 +186,13 @@ int keys_ensure(struct client *c, const struct view *v, const struct attachment 
 		if (rc == 0)
 			rc = ensure_key(c, v, name, file_of(a, i), err);
 	}
-	return rc;
+	return rc == 0 ? renew(c, v, a, err) : rc;
 }
 
 void keys_host(struct client *c, const struct attachment *a, json_t *params)
 {
-	char name[KEY_NAME_SIZE];
-
-	for (size_t i = 0; i < KINDS; i++) {
-		if (!file_of(a, i)[0])
-			continue;
-		key_name(a, i, name);
-		json_object_set_new(
-			params, kinds[i].parameter,
-			json_string(is_psk(&kinds[i]) && !has_keyring(c) ? file_of(a, i) : name));
-	}
+	put_names(c, a, false, params);
+	put_names(c, a, true, params);
 }
 
 int keys_remove(struct client *c, const struct view *v, const struct attachment *a,

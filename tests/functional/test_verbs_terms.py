@@ -5,13 +5,15 @@ See tests/real_spdk.py.
 """
 
 import base64
+import json
 import os
 import stat
+import subprocess
 import zlib
 
 import pytest
 
-from conftest import real_kit
+from conftest import RpcClient, real_kit, wait_until
 from test_verbs_volumes import HOST, Node, snapshot
 
 
@@ -136,6 +138,64 @@ def test_keys_of_the_host(store, key):
     assert store.cli.status()["health"] == "ok"
     store.cli("detach", "vm1")
     assert store.rpc("keyring_get_keys") == []
+
+
+def reading(store, answer, key):
+    """A host that is connected and reads; started with the key's content of now."""
+    data = answer["data"]
+    address, port, _ = data["portals"][0]
+    nqn = data["target_nqn"]
+    process = subprocess.Popen(
+        [store.perf, "-w", "randread", "-q", "1", "-t", "60s", "--quiet", "--hostnqn",
+         data["host_nqn"], "--dhchap-key", str(key), "-r",
+         f"trtype:TCP adrfam:IPv4 traddr:{address} trsvcid:{port} subnqn:{nqn}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def reads():
+        queues = store.rpc("nvmf_subsystem_get_qpairs", nqn=nqn)
+        return [q["auth"]["state"] for q in queues] == ["completed", "completed"]
+    wait_until(reads, "the host")
+    return process
+
+
+def test_key_rotates_by_attach_again(store, key):
+    """The file's new key counts from then on; who is connected by the old one stays."""
+    if "nvmf_subsystem_set_keys" not in store.methods:
+        pytest.skip("this target authenticates no hosts")
+    words = ["vm1", "--size", "4M", "--dhchap-key", key]
+    answer = store.attach(*words)
+    old = store.cli.dir / "old.key"
+    old.write_text(key.read_text())
+    old.chmod(0o600)
+    reader = reading(store, answer, key)
+    key.write_text(key_text(secret=SECRET[::-1]))
+    assert store.attach(*words)["attachment"] == answer["attachment"]
+    assert store.io(answer, "--identify", "--dhchap-key", old).returncode == 3
+    assert store.io(answer, "--identify", "--prove", "--dhchap-key", key).returncode == 0
+    assert reader.poll() is None, reader.communicate()
+    reader.terminate()
+    reader.communicate()
+    key.write_text("no key")
+    failure = store.refused(*words)
+    assert failure.code == 2 and "DHHC-1:" in failure.message
+    assert store.io(answer, "--identify", "--dhchap-key", old).returncode == 3
+    key.write_text(key_text(secret=SECRET[::-1]))
+    store.cli("recover")
+    assert store.cli.status()["health"] == "ok"
+    store.cli("detach", "vm1", "--wipe")
+    assert store.rpc("keyring_get_keys") == []
+
+
+def test_keys_after_the_target_is_gone(store, key):
+    if "nvmf_subsystem_set_keys" not in store.methods:
+        pytest.skip("this target authenticates no hosts")
+    answer = store.attach("vm1", "--size", "4M", "--dhchap-key", key)
+    with RpcClient(store.cli.socket()) as rpc:
+        rpc.send(json.dumps(rpc.request("spdk_kill_instance", {"sig_name": "SIGKILL"})))
+    wait_until(lambda: store.io(answer, "--identify", "--dhchap-key", key).returncode == 0,
+               "the export to be back", 60)
+    assert store.io(answer, "--identify").returncode == 3
+    store.cli("detach", "vm1", "--wipe")
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3])
