@@ -76,9 +76,10 @@ static void dirs_own(struct dirs *d)
 }
 
 /* Where a folder with an SPDK, built or installed, has its programs. */
-static void dirs_add_tree(struct dirs *d, const char *folder)
+static void dirs_add_tree(void *dirs, const char *folder)
 {
 	static const char *const below[] = { "", "/bin", "/build/bin" };
+	struct dirs *d = dirs;
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
@@ -88,13 +89,13 @@ static void dirs_add_tree(struct dirs *d, const char *folder)
 }
 
 /* A folder as cyborg.conf's spdk_dir names one; several separated by colons. */
-static void dirs_configured(struct dirs *d)
+static void each_configured(void (*fn)(void *arg, const char *folder), void *arg)
 {
 	const char *list = getenv("CYBORG_SPDK_KITS");
 	char *copy = list ? strdup(list) : NULL, *save, *dir;
 
 	for (dir = copy ? strtok_r(copy, ":", &save) : NULL; dir; dir = strtok_r(NULL, ":", &save))
-		dirs_add_tree(d, dir);
+		fn(arg, dir);
 	free(copy);
 }
 
@@ -309,17 +310,23 @@ static bool kit_is_known(const struct kits_search *s, const char *path)
 	return false;
 }
 
-/** struct trust - whose programs root may run: its own, and those of whom it runs code of now */
+#define TRUSTED_MAX 16
+
+/**
+ * struct trust - whose programs root may run: its own, those of whom it runs code of now, and of
+ * whom it was told to by the name of a folder
+ */
 struct trust {
-	uid_t users[3];
+	uid_t users[TRUSTED_MAX];
 	size_t count;
 };
 
-static void trust_owner(struct trust *t, const char *path)
+static void trust_owner(void *trust, const char *path)
 {
+	struct trust *t = trust;
 	struct stat st;
 
-	if (stat(path, &st) == 0)
+	if (t->count < TRUSTED_MAX && stat(path, &st) == 0)
 		t->users[t->count++] = st.st_uid;
 }
 
@@ -331,6 +338,7 @@ static void trust_find(struct trust *t)
 	trust_owner(t, "/proc/self/exe");
 	if (dladdr(kit_names, &info) && info.dli_fname)
 		trust_owner(t, info.dli_fname);
+	each_configured(trust_owner, t);
 }
 
 static bool is_trusted(const struct trust *t, const struct stat *st)
@@ -421,7 +429,7 @@ struct kits_search *kits_begin(struct driver *d, uint64_t limit_ns)
 	s->unsafe = json_array();
 	s->until = clock_ns() + limit_ns;
 	dirs_own(dirs);
-	dirs_configured(dirs);
+	each_configured(dirs_add_tree, dirs);
 	dirs_add_path(dirs, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/usr/libexec/spdk");
 	dirs_opt(dirs);
 	for (size_t i = 0; i < dirs->count; i++)
