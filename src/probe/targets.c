@@ -33,6 +33,8 @@ static const struct {
 /**
  * struct process - a process that runs a target program, or holds a socket that looks like one's
  * @rpc: the socket that its command line names; "" when it names none
+ * @only_tells: it was asked for its version or its options, as discover asks kits, and serves
+ * nothing
  */
 struct process {
 	pid_t pid;
@@ -40,7 +42,7 @@ struct process {
 	char program[64];
 	const char *kind;
 	char rpc[PATH_MAX];
-	bool contained;
+	bool contained, only_tells;
 };
 
 /** struct finder - a search for targets */
@@ -103,6 +105,8 @@ static void read_command_line(struct probe *p, struct process *x)
 		size_t next = at + strlen(text + at) + 1;
 
 		take_rpc_option(x, text + at, next < n ? text + next : NULL);
+		if (!strcmp(text + at, "--version") || !strcmp(text + at, "--help"))
+			x->only_tells = true;
 	}
 }
 
@@ -149,7 +153,7 @@ static void add_process(struct finder *f, pid_t pid)
 	if (!x)
 		return;
 	read_process(f->p, pid, x);
-	if (strcmp(x->kind, "unknown") != 0) {
+	if (strcmp(x->kind, "unknown") != 0 && !x->only_tells) {
 		x->contained = is_contained(f->p, pid);
 		more = realloc(f->processes, (f->process_count + 1) * sizeof(*more));
 		if (more) {

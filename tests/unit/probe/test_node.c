@@ -167,6 +167,25 @@ static void test_vhost_user_sockets_are_left_alone(void **state)
 	tree_remove(root);
 }
 
+/* discover asks installed kits for theirs while it looks for targets, and so may somebody else. */
+static void test_program_that_tells_its_version_is_no_target(void **state)
+{
+	char *root = tree_make();
+	struct probe *p = probe_create(root);
+	struct probe_target *t;
+
+	(void)state;
+	tree_link(root, "proc/5/exe", "/usr/bin/spdk_tgt");
+	tree_bytes(root, "proc/5/cmdline", "/usr/bin/spdk_tgt\0--version", 28);
+	tree_link(root, "proc/6/exe", "/usr/bin/spdk_tgt");
+	tree_bytes(root, "proc/6/cmdline", "/usr/bin/spdk_tgt\0-m\0001", 23);
+	assert_int_equal(probe_targets(p, "", &t), 1);
+	assert_int_equal(t[0].pid, 6);
+	free(t);
+	probe_destroy(p);
+	tree_remove(root);
+}
+
 static void lock_line(const char *root, const char *file, int pid)
 {
 	char path[PATH_MAX], text[200];
@@ -401,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_targets_with_their_holders),
 		cmocka_unit_test(test_targets_in_containers),
 		cmocka_unit_test(test_vhost_user_sockets_are_left_alone),
+		cmocka_unit_test(test_program_that_tells_its_version_is_no_target),
 		cmocka_unit_test(test_core_locks_tell_targets),
 	};
 
