@@ -15,6 +15,7 @@ help:
 	@echo 'make fuzz     feed Blobstore damaged images; SECONDS=60'
 	@echo 'make bench    measure, as ratios against bare programs'
 	@echo 'make install  install to PREFIX (/usr/local), below DESTDIR'
+	@echo 'make uninstall  remove what make install put there'
 	@echo 'make clean    remove build/'
 
 build:
@@ -42,8 +43,12 @@ bench: build
 install: build
 	@meson configure build/meson -Dprefix="$(abspath $(PREFIX))"
 	@DESTDIR="$(DESTDIR)" meson install -C build/meson
+	@cat build/meson/meson-logs/install-log.txt >>build/installed
+
+uninstall:
+	@tools/uninstall.sh
 
 clean:
 	rm -rf build
 
-.PHONY: help build demo check check-systemd crash fuzz bench install clean
+.PHONY: help build demo check check-systemd crash fuzz bench install uninstall clean

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs a build into a throw-away folder and holds what came to what a distributor counts on: the
-# programs start from there, a program builds against the installed header, and the library shows
-# its public names only.
+# programs start from there, a program builds against the installed header, the library shows its
+# public names only, and all of it can be removed.
 #
 #   check-install.sh BUILD-FOLDER
 
@@ -25,6 +25,10 @@ find "$stage" -type f -o -type l | sed "s,^$stage,,"
 library=$(find "$stage" -name 'libcyborg-spdk.so')
 [ -n "$library" ] || die "no libcyborg-spdk.so was installed"
 folder=$(dirname "$library")
+case $folder in
+*/lib | */lib/*-linux-gnu) ;;
+*) die "the library is in $folder, where Debian's linker does not look" ;;
+esac
 header=$(find "$stage" -path '*/include/cyborg-spdk')
 [ -n "$header" ] || die "no include/cyborg-spdk was installed"
 
@@ -50,3 +54,9 @@ echo 'int main(void) { return 0; }' >>"$stage/program.c"
 gcc -std=c11 -pedantic -Wall -Wextra -Werror "-I$(dirname "$header")" "$stage/program.c" \
 	-o "$stage/program" "-L$folder" -Wl,--no-as-needed -lcyborg-spdk
 LD_LIBRARY_PATH=$folder "$stage/program"
+
+rm "$stage/program" "$stage/program.c"
+cp "$build/meson-logs/install-log.txt" "$stage.list"
+tools/uninstall.sh "$stage.list"
+left=$(find "$stage" ! -type d)
+[ -z "$left" ] || die "left behind by tools/uninstall.sh: $left"
