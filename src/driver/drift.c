@@ -46,6 +46,9 @@ static void drift_hosts(const json_t *s, const struct attachment *a, json_t *lis
 		drift(list, "instance %s: host %s may not connect", a->instance, a->host);
 	else if (a->dhchap_key[0] && !view_text(h, "dhchap_key")[0])
 		drift(list, "instance %s: host %s needs no key to connect", a->instance, a->host);
+	else if (!keys_are_named(a, h))
+		drift(list, "instance %s: host %s, or the target to it, has another key",
+		      a->instance, a->host);
 	else if (a->psk[0] && !view_text(h, "psk")[0])
 		drift(list, "instance %s: host %s has no pre-shared key", a->instance, a->host);
 	json_array_foreach (hosts, i, h) {

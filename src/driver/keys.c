@@ -152,8 +152,9 @@ static void put_names(struct client *c, const struct attachment *a, bool psk, js
 }
 
 /*
- * A host that has keys already gets what their files hold now: the engine takes a key when it is
- * named, SPDK whenever a host proves itself. Who is connected stays.
+ * A host that has keys already, ours or what somebody else gave it, gets what our files hold now:
+ * the engine takes a key when it is named, SPDK whenever a host proves itself. Who is connected
+ * stays.
  */
 static int renew(struct client *c, const struct view *v, const struct attachment *a,
 		 struct error *err)
@@ -162,7 +163,7 @@ static int renew(struct client *c, const struct view *v, const struct attachment
 	const json_t *host = view_by(json_object_get(s, "hosts"), "nqn", a->host);
 	json_t *params;
 
-	if (!a->dhchap_key[0] || !host || !view_text(host, "dhchap_key")[0])
+	if (!host || !view_text(host, "dhchap_key")[0] || !client_has(c, "nvmf_subsystem_set_keys"))
 		return 0;
 	params = json_pack("{s:s, s:s}", "nqn", a->nqn, "host", a->host);
 	put_names(c, a, false, params);
@@ -193,6 +194,20 @@ void keys_host(struct client *c, const struct attachment *a, json_t *params)
 {
 	put_names(c, a, false, params);
 	put_names(c, a, true, params);
+}
+
+bool keys_are_named(const struct attachment *a, const json_t *host)
+{
+	char name[KEY_NAME_SIZE];
+
+	for (size_t i = 0; i < KINDS; i++) {
+		if (is_psk(&kinds[i]))
+			continue;
+		key_name(a, i, name);
+		if (strcmp(view_text(host, kinds[i].parameter), file_of(a, i)[0] ? name : "") != 0)
+			return false;
+	}
+	return true;
 }
 
 int keys_remove(struct client *c, const struct view *v, const struct attachment *a,

@@ -498,6 +498,30 @@ def test_security_auth_host_goes_while_it_proves_itself(site):
     assert auth.queue.is_closed() and deleted() is True
 
 
+@pytest.mark.target_options("-m", "0x3", "--disable-cpumask-locks")
+def test_security_auth_storm_while_keys_change(target, program, tmp_path):
+    """Queues on two reactors, keys that come and go: in with the key of the moment, or not."""
+    site = Site(target, program, tmp_path, ctrlr=True)
+    site.add_key("key1", OTHER)
+    rng = random.Random(7)
+    for round_ in range(40):
+        queues = [site.connect() for _ in range(6)]
+        auths = [site.begin(queue, rng.choice((SECRET, OTHER))) for queue in queues]
+        for auth in auths:
+            auth.until_reply(groups=[rng.choice(("null", "ffdhe2048"))])
+        site.set_keys(*(("key1",) if round_ % 2 else ("key0", "ckey0")))
+        now = OTHER if round_ % 2 else SECRET
+        for auth in auths:
+            auth.reply()
+            if auth.key == now:
+                auth.take_success()
+                assert auth.queue.property_get(nvme.VS).status == nvme.SUCCESS
+            else:
+                assert auth.failure() == nvme_auth.FAILED
+            auth.queue.close()
+    site.nvmf.wait_no_connections()
+
+
 # --- hosts that stop ------------------------------------------------------------------------------
 
 @pytest.fixture

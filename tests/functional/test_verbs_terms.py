@@ -186,6 +186,27 @@ def test_key_rotates_by_attach_again(store, key):
     assert store.rpc("keyring_get_keys") == []
 
 
+def test_security_keys_of_others_are_told_and_repaired(store, key):
+    if "nvmf_subsystem_set_keys" not in store.methods:
+        pytest.skip("this target authenticates no hosts")
+    other = store.cli.dir / "other.key"
+    other.write_text(key_text(secret=SECRET[::-1]))
+    other.chmod(0o600)
+    answer = store.attach("vm1", "--size", "4M", "--dhchap-key", key, "--dhchap-ctrlr-key", other)
+    nqn = answer["data"]["target_nqn"]
+    store.rpc("keyring_file_add_key", name="theirs", path=str(other))
+    for keys in ({"dhchap_key": "theirs"}, {}):
+        store.rpc("nvmf_subsystem_set_keys", nqn=nqn, host=HOST, **keys)
+        told = " ".join(store.cli.status()["accelerators"][0]["drift"])
+        assert ("has another key" if keys else "needs no key") in told
+        store.cli("recover")
+        assert store.cli.status()["health"] == "ok"
+        assert store.io(answer, "--identify", "--dhchap-key", key, "--dhchap-ctrlr-key",
+                        other).returncode == 0
+        assert store.io(answer, "--identify", "--dhchap-key", other).returncode == 3
+    store.cli("detach", "vm1", "--wipe")
+
+
 def test_keys_after_the_target_is_gone(store, key):
     if "nvmf_subsystem_set_keys" not in store.methods:
         pytest.skip("this target authenticates no hosts")
