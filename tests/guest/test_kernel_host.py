@@ -31,6 +31,19 @@ def export(rpc, kind, folder, port):
                              "trsvcid": str(port)})
 
 
+def set_key(rpc, folder, secret):
+    """The host must authenticate with it; None: it need not."""
+    if secret is None:
+        rpc.call("nvmf_subsystem_set_keys", nqn=NQN, host=HOSTNQN)
+        rpc.call("keyring_file_remove_key", name="key0")
+        return
+    path = folder / "key"
+    path.write_text(secret)
+    path.chmod(0o600)
+    rpc.call("keyring_file_add_key", name="key0", path=str(path))
+    rpc.call("nvmf_subsystem_set_keys", nqn=NQN, host=HOSTNQN, dhchap_key="key0")
+
+
 def boot_against(program, backend, kind, folder):
     """Our target with the given backend and kind of disk, and the kernel's host in a guest."""
     port = free_port()
@@ -42,6 +55,8 @@ def boot_against(program, backend, kind, folder):
         control = Control(
             add=lambda nsid: rpc.call("nvmf_subsystem_add_ns", nqn=NQN, namespace={
                 "bdev_name": f"Disk{nsid}", "nsid": int(nsid)}),
+            key=lambda secret: set_key(rpc, folder, secret),
+            no_key=lambda: set_key(rpc, folder, None),
             remove=lambda nsid: rpc.call("nvmf_subsystem_remove_ns", nqn=NQN, nsid=int(nsid)))
         result = boot("kernel-host.sh", "10.0.2.2", port, control.port)
         return result, target.stop(), target.log
@@ -60,7 +75,8 @@ def run(request, program, tmp_path_factory):
 
 @pytest.mark.parametrize("step", steps_of("kernel-host.sh"))
 def test_kernel_host(run, step):
-    run[0].check(step)
+    # Debian 12's kernel has no CONFIG_NVME_AUTH.
+    run[0].check(step, may_skip=step == "connect_with_the_key")
 
 
 def test_target_left_cleanly(run):

@@ -21,6 +21,9 @@ else
 fi
 modprobe -a nvme-tcp ext4
 
+SECRET=DHHC-1:00:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:
+OTHER_SECRET=DHHC-1:00:Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQBy77Ca:
+
 connect()
 {
 	nvme connect -t tcp -a "$address" -s "$port" -n "$NQN" -q "$HOSTNQN" -I "$HOSTID" -l 10 "$@" &&
@@ -267,6 +270,32 @@ digests()
 	disconnect
 }
 
+# with_key COMMAND...: while the target wants the host to authenticate
+with_key()
+{
+	[ -n "${control-}" ] || skip "the kernel's target was given no key"
+	ask "$control" key "$SECRET"
+	if (set -e; "$@"); then code=0; else code=$?; fi
+	ask "$control" no_key >/dev/null
+	return $code
+}
+
+connect_without_the_key()
+{
+	refused nvme connect -t tcp -a "$address" -s "$port" -n "$NQN" -q "$HOSTNQN" -I "$HOSTID"
+}
+
+connect_with_the_key()
+{
+	grep -q ' nvme_auth_negotiate' /proc/kallsyms ||
+		skip "this kernel is made without authentication (CONFIG_NVME_AUTH)"
+	refused nvme connect -t tcp -a "$address" -s "$port" -n "$NQN" -q "$HOSTNQN" -I "$HOSTID" \
+		-S "$OTHER_SECRET"
+	connect -S "$SECRET"
+	write_read 2
+	disconnect
+}
+
 # A keep-alive time of 2 s and silence for more than that: the host's Keep Alive commands count.
 keep_alive()
 {
@@ -320,5 +349,7 @@ step header_digest digests -g
 step data_digest digests -G
 step both_digests digests -g -G -i 2
 step keep_alive keep_alive
+step connect_without_the_key with_key connect_without_the_key
+step connect_with_the_key with_key connect_with_the_key
 step kernel_content_at_the_end kernel_content
 dmesg | grep -i nvme
