@@ -81,8 +81,9 @@ class _Quiet(wsgiref.simple_server.WSGIRequestHandler):
 class Http:
     """A WSGI application on a port of loopback."""
 
-    def __init__(self, app):
-        self.server = wsgiref.simple_server.make_server("127.0.0.1", 0, app, server_class=_Server,
+    def __init__(self, app, port=0):
+        self.server = wsgiref.simple_server.make_server("127.0.0.1", port, app,
+                                                        server_class=_Server,
                                                         handler_class=_Quiet)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()

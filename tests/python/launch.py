@@ -9,6 +9,7 @@ launch.py conductor|api|agent|tables|arqd --config-file FILE...
 
 import importlib
 import os
+import signal
 import sys
 
 
@@ -22,6 +23,21 @@ def green_first():
         print(f"this Cyborg's programs need a newer oslo.service ({e}): name a Python that has one "
               "in CYBORG_SPDK_CYBORG_PYTHON")
         sys.exit(77)
+
+
+def has_threads():
+    """Whether this Cyborg runs on oslo.service's threads, as from release 16 on."""
+    backend = sys.modules.get("oslo_service.backend")
+    return backend is not None and backend.get_backend_type() == backend.BackendType.THREADING
+
+
+def serve_api():
+    """What a web server does with cyborg.wsgi.api: on threads oslo.service refuses cyborg-api."""
+    from cloud import Http
+    from cyborg.conf import CONF
+    from cyborg.wsgi.api import application
+    Http(application, CONF.api.port)
+    signal.pause()
 
 
 def make_tables():
@@ -45,6 +61,8 @@ def main():
     mend_libraries()
     if name == "tables":
         return make_tables()
+    if name == "api" and has_threads():
+        return serve_api()
     return importlib.import_module(f"cyborg.cmd.{name}").main()
 
 

@@ -232,13 +232,15 @@ class Keystone:
             "interface": "public", "url": url, "service_id": service[1]["service"]["id"]}}, token)
 
     def add_user(self, name, role):
-        """A user of the project service who has a role that bootstrap made."""
+        """A user of the project service who has a role, which is made where bootstrap did not."""
         token = self.token()
         user = self.call("POST", "/users", {"user": {"name": name, "password": PASSWORD}}, token)
         project = self.call("GET", "/projects?name=service", None, token)[1]["projects"][0]["id"]
-        found = self.call("GET", f"/roles?name={role}", None, token)[1]["roles"][0]["id"]
-        self.call("PUT", f"/projects/{project}/users/{user[1]['user']['id']}/roles/{found}", None,
-                  token)
+        found = self.call("GET", f"/roles?name={role}", None, token)[1]["roles"]
+        if not found:
+            found = [self.call("POST", "/roles", {"role": {"name": role}}, token)[1]["role"]]
+        self.call("PUT", f"/projects/{project}/users/{user[1]['user']['id']}/roles/"
+                  f"{found[0]['id']}", None, token)
 
 
 CYBORG_TEXT = """
@@ -307,7 +309,8 @@ class Programs:
         self._stops += [process.stop for process in brokers]
         self.keystone = Keystone(self.folder)
         self._stops.append(self.keystone.stop)
-        self._token = ""
+        self.keystone.add_user("nova", "service")
+        self._tokens = {}
         self.database, stop = open_database(self.folder)
         self._stops.append(stop)
         self.nova = NovaPeer()
@@ -361,20 +364,23 @@ class Programs:
         return program
 
     def api(self, method, path, body=None):
-        """The JSON of a call of Cyborg's API, as Keystone's admin; its tokens may be forgotten."""
+        """The JSON of a call of Cyborg's API as Nova makes it: with the token of a user (here
+        Keystone's admin), and its own, without which releases from 15 on bind nothing. Keystone
+        may have forgotten both."""
         for _ in range(2):
-            self._token = self._token or self.keystone.token()
+            self._tokens = self._tokens or {"X-Auth-Token": self.keystone.token(),
+                                            "X-Service-Token": self.keystone.token("nova")}
             request = urllib.request.Request(
                 f"{self.url}/v2{path}", method=method,
                 data=None if body is None else json.dumps(body).encode(),
-                headers={"X-Auth-Token": self._token, "Content-Type": "application/json"})
+                headers={"Content-Type": "application/json", **self._tokens})
             try:
                 with urllib.request.urlopen(request) as answer:
                     return json.loads(answer.read() or "null")
             except urllib.error.HTTPError as e:
                 if e.code != 401:
                     raise
-                self._token = ""
+                self._tokens = {}
         raise AssertionError("Keystone's new token is not taken")
 
     def placement(self, method, path, body=None):
