@@ -151,14 +151,20 @@ static void run(struct agent *a, const struct options *o)
 	notify_send("STOPPING=1");
 }
 
-static void print_once(struct agent *a)
+static int print_once(struct agent *a)
 {
 	size_t len;
 	char *text = board_copy(a->look.board, BOARD_METRICS, &len);
 
+	errno = 0;
 	if (text)
 		fputs(text, stdout);
 	free(text);
+	if (text && fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fprintf(stderr, PROGRAM ": the metrics cannot be written to standard output: %s\n",
+		errno ? error_errno_text(-errno) : "a write failed");
+	return -EIO;
 }
 
 static int start(struct agent *a, const struct options *o, struct error *err)
@@ -208,7 +214,7 @@ static int agent_main(const struct options *o)
 	if (rc == 0) {
 		run(&a, o);
 		if (o->once)
-			print_once(&a);
+			rc = print_once(&a);
 		else
 			journal(LOG_NOTICE, "leaving", NULL);
 	} else {

@@ -106,13 +106,24 @@ static int refuse_owner(const char *dir, uid_t owner, struct error *err)
 		dir, (unsigned int)owner, (unsigned int)geteuid(), user ? user->pw_name : who);
 }
 
+/* What may not be seen is not nothing. */
+static bool is_absent(void)
+{
+	return errno == ENOENT || errno == ENOTDIR;
+}
+
+static int refuse_sight(const char *path, struct error *err)
+{
+	return error_set(err, -errno, "%s cannot be seen: %s", path, error_errno_text(-errno));
+}
+
 /* What is recorded there is run with the caller's rights, so nobody else may have written it. */
 static int check_dir(const char *dir, struct error *err)
 {
 	struct stat st;
 
 	if (stat(dir, &st) < 0)
-		return 0;
+		return is_absent() ? 0 : refuse_sight(dir, err);
 	if (!S_ISDIR(st.st_mode))
 		return error_set(err, -ENOTDIR, "state directory %s is no directory", dir);
 	if (st.st_uid != geteuid() && (st.st_uid != 0 || access(dir, X_OK) < 0))
@@ -216,6 +227,8 @@ int driver_state(struct driver *d, enum driver_state_use use, struct error *err)
 	if (rc < 0)
 		return rc;
 	there = access(path, F_OK) == 0;
+	if (!there && !is_absent())
+		return refuse_sight(path, err);
 	if (!there && use == DRIVER_STATE_READ)
 		return -ENOENT;
 	d->state_is_trial = !there && use == DRIVER_STATE_TRY;

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -222,7 +221,7 @@ def test_state_that_was_replaced_is_seen(node, agents):
     node("install", "a", "--memory", "8M")
     agent = agents()
     node("uninstall", "a")
-    shutil.rmtree(node.state)
+    node.state.rename(node.dir / "gone")
     wait_until(lambda: agent.status()["accelerators"] == [], "nothing")
     node("install", "b", "--memory", "8M")
     wait_until(lambda: [a["id"] for a in agent.status()["accelerators"]] == ["b"], "the new one")
@@ -261,6 +260,13 @@ def test_metrics_elsewhere_and_nothing_else(installed, agents):
     assert agent.get("/metrics", host="node7.example:80", port=port)[0] == 200
     for path in ("/status", "/health", "/"):
         assert agent.get(path, port=port)[0] == 404, path
+
+
+def test_once_tells_that_nobody_reads(installed):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([str(installed.program), "agent", "--once"], env=installed.env,
+                              stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and b"cannot be written" in done.stderr
 
 
 def test_once_prints_the_metrics(installed):

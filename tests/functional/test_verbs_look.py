@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import struct
@@ -290,6 +291,25 @@ def test_wrong_state_directories(cli, verb):
     plain.touch()
     assert "is no directory" in cli.refused(*verb, "--state-dir", plain).message
     assert "is empty" in cli.refused(*verb, "--state-dir", "").message
+
+
+def test_state_that_may_not_be_seen_is_not_nothing(cli):
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
+        pytest.skip("setpriv is not installed")
+    words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(cli.program)]
+    mine = cli.dir / "mine"
+    mine.mkdir()
+    if os.geteuid() == 0:
+        os.chown(mine, 65534, 65534)
+        cli.dir.chmod(0o755)
+    mine.chmod(0)
+    for path in mine, mine / "state":
+        done = subprocess.run([*words[0 if os.geteuid() == 0 else 4:], "status", "--state-dir",
+                               str(path)], stderr=subprocess.PIPE, text=True, check=False)
+        if "failed to execute" in done.stderr:
+            pytest.skip("nobody else may run the programs here")
+        assert done.returncode == 1 and "Permission denied" in done.stderr
+    mine.chmod(0o700)
 
 
 @pytest.mark.parametrize("verb", [["status"], ["install", "a", "--memory", "8M"]])
