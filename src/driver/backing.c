@@ -103,6 +103,18 @@ static int create_backing(struct client *c, const struct accelerator *a, struct 
 		params, NULL, err);
 }
 
+/* Its volumes are called by its name. */
+static int name_store(struct client *c, const struct accelerator *a, const json_t *store,
+		      struct error *err)
+{
+	if (!strcmp(view_text(store, "name"), a->store))
+		return 0;
+	return client_wait(
+		c, "bdev_lvol_rename_lvstore",
+		json_pack("{s:s, s:s}", "old_name", view_text(store, "name"), "new_name", a->store),
+		NULL, err);
+}
+
 static int wait_store(struct client *c, const struct accelerator *a, struct error *err)
 {
 	json_t *store;
@@ -114,12 +126,15 @@ static int wait_store(struct client *c, const struct accelerator *a, struct erro
 			"accelerator %s: the target finds no store %s (%s) on %s: `cyborg-spdk "
 			"blob check` tells what is there",
 			a->id, a->store, a->store_uuid, a->path);
+	else if (rc == 0)
+		rc = name_store(c, a, store, err);
 	json_decref(store);
 	return rc;
 }
 
 int export_backing(struct client *c, const struct accelerator *a, struct error *err)
 {
+	const json_t *store;
 	struct view v;
 	int rc = is_function(a) ? function_open(c, a, err) : 0;
 
@@ -132,8 +147,9 @@ int export_backing(struct client *c, const struct accelerator *a, struct error *
 	if (rc == 0 && !has_transport(v.transports))
 		rc = client_wait(c, "nvmf_create_transport", json_pack("{s:s}", "trtype", "TCP"),
 				 NULL, err);
-	if (rc == 0 && a->store_uuid[0] && !view_by(v.stores, "uuid", a->store_uuid))
-		rc = wait_store(c, a, err);
+	store = view_by(v.stores, "uuid", a->store_uuid);
+	if (rc == 0 && a->store_uuid[0])
+		rc = store ? name_store(c, a, store, err) : wait_store(c, a, err);
 	view_fini(&v);
 	return rc;
 }

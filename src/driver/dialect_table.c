@@ -60,6 +60,7 @@ const struct dialect_method dialect_methods[] = {
 	{ .name = "iscsi_set_options", OLD("set_iscsi_options"), .since = 1807 },
 	{ .name = "bdev_lvol_create_lvstore", OLD("construct_lvol_store") },
 	{ .name = "bdev_lvol_delete_lvstore", OLD("destroy_lvol_store") },
+	{ .name = "bdev_lvol_rename_lvstore", OLD("rename_lvol_store") },
 	{ .name = "bdev_lvol_get_lvstores", OLD("get_lvol_stores"), LIST },
 	{ .name = "bdev_lvol_get_lvols", .since = 2305, LIST },
 	{ .name = "bdev_lvol_create", OLD("construct_lvol_bdev") },

@@ -130,6 +130,7 @@ void export_drift(const struct view *v, const struct attachment *a, json_t *list
 		return;
 	}
 	drift_bdev(v, a, list);
+	keys_drift(v, a, list);
 	if (!strcmp(a->transport, TRANSPORT_VHOST))
 		vhost_drift(v, a, list);
 	else

@@ -466,6 +466,8 @@ int keys_ensure(struct client *c, const struct view *v, const struct attachment 
 void keys_host(struct client *c, const struct attachment *a, json_t *params);
 /** keys_are_named() - a host of nvmf_get_subsystems has these DH-HMAC-CHAP keys and no others */
 bool keys_are_named(const struct attachment *a, const json_t *host);
+/** keys_drift() - append to @list a text for each that the keyring has lost */
+void keys_drift(const struct view *v, const struct attachment *a, json_t *list);
 /** keys_remove() - out of the keyring; 0 when they are not in it */
 int keys_remove(struct client *c, const struct view *v, const struct attachment *a,
 		struct error *err);

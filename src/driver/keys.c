@@ -13,7 +13,7 @@
 
 #include "base/key_file.h"
 #include "driver/dialect.h"
-#include "driver/driver.h"
+#include "driver/drift.h"
 
 #define KEY_NAME_SIZE 64
 
@@ -128,10 +128,24 @@ static int check_target(struct client *c, const struct kind *k, const char *path
 	return 0;
 }
 
+/* SPDK shows one that was removed as long as a host has it. */
+static bool is_there(const struct view *v, const char *name)
+{
+	json_t *key;
+	size_t i;
+
+	json_array_foreach (v->keys, i, key) {
+		if (!strcmp(view_text(key, "name"), name) &&
+		    !json_is_true(json_object_get(key, "removed")))
+			return true;
+	}
+	return false;
+}
+
 static int ensure_key(struct client *c, const struct view *v, const char *name, const char *path,
 		      struct error *err)
 {
-	if (!has_keyring(c) || view_by(v->keys, "name", name))
+	if (!has_keyring(c) || is_there(v, name))
 		return 0;
 	return client_wait(c, "keyring_file_add_key",
 			   json_pack("{s:s, s:s}", "name", name, "path", path), NULL, err);
@@ -210,6 +224,19 @@ bool keys_are_named(const struct attachment *a, const json_t *host)
 	return true;
 }
 
+/* Hosts that are let in stay so without it, but what is saved then does not start again. */
+void keys_drift(const struct view *v, const struct attachment *a, json_t *list)
+{
+	char name[KEY_NAME_SIZE];
+
+	for (size_t i = 0; v->keys && i < KINDS; i++) {
+		key_name(a, i, name);
+		if (file_of(a, i)[0] && !is_there(v, name))
+			drift(list, "instance %s: the key %s is not in the keyring", a->instance,
+			      name);
+	}
+}
+
 int keys_remove(struct client *c, const struct view *v, const struct attachment *a,
 		struct error *err)
 {
@@ -218,7 +245,7 @@ int keys_remove(struct client *c, const struct view *v, const struct attachment 
 
 	for (size_t i = 0; i < KINDS && rc == 0; i++) {
 		key_name(a, i, name);
-		if (file_of(a, i)[0] && view_by(v->keys, "name", name))
+		if (file_of(a, i)[0] && is_there(v, name))
 			rc = client_wait(c, "keyring_file_remove_key",
 					 json_pack("{s:s}", "name", name), NULL, err);
 	}

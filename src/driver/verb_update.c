@@ -210,6 +210,19 @@ static int check_volumes(struct driver *d, struct client *c, const struct accele
 	return rc;
 }
 
+/* As recorded, as far as the old target can: what somebody changed is not to be kept for ever. */
+static int connect_old(struct driver *d, const struct accelerator *a, struct client **c,
+		       struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	int rc = target_connect(d, a, c, err);
+
+	if (rc < 0)
+		return rc;
+	client_destroy(*c);
+	return target_ensure(d, a, c, &ignored) == 0 ? 0 : target_connect(d, a, c, err);
+}
+
 /* Of a target that is down the configuration saved last is the best there is. */
 static int save(struct verb_run *v, struct error *err)
 {
@@ -222,7 +235,7 @@ static int save(struct verb_run *v, struct error *err)
 	rc = target_paths(v->d, a.id, &paths, err);
 	if (rc < 0)
 		return rc;
-	rc = target_connect(v->d, &a, &c, err);
+	rc = connect_old(v->d, &a, &c, err);
 	if (rc == 0) {
 		rc = check_volumes(v->d, c, &a, err);
 		if (rc == 0)

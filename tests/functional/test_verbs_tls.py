@@ -113,6 +113,25 @@ def test_security_listener_without_tls_is_told_and_repaired(store, psk):
 
 # --- places ---------------------------------------------------------------------------------------
 
+def test_key_that_somebody_took_out_of_the_keyring(store, psk):
+    """Hosts that are let in stay so, but what is saved without the key would not start again."""
+    answer = store.attach("vm1", "--size", "4M", "--psk", psk)
+
+    def take_out():
+        for key in store.rpc("keyring_get_keys"):
+            if not key.get("removed"):
+                store.rpc("keyring_file_remove_key", name=key["name"])
+    take_out()
+    assert "is not in the keyring" in str(store.cli.status()["accelerators"][0]["drift"])
+    store.cli("recover")
+    assert store.cli.status()["health"] == "ok"
+    take_out()
+    store.cli("update", "a", "--target", store.cli.status()["accelerators"][0]["target"])
+    assert store.cli.status()["health"] == "ok"
+    assert store.io(answer, "--identify", "--prove", "--psk", psk).returncode == 0
+    store.cli("detach", "vm1", "--wipe")
+
+
 def test_security_port_is_for_tls_or_without(store, psk):
     port = free_port()
     place = ["--listen", f"127.0.0.1:{port}"]

@@ -461,6 +461,9 @@ def test_drift_of_a_volume_is_told(store):
 def test_drift_of_the_store_is_told(store):
     store.rpc("bdev_lvol_rename_lvstore", old_name="pool", new_name="lake")
     assert 'is named "lake" now' in drift(store)
+    store.cli("recover")
+    assert store.cli.status()["health"] == "ok"
+    assert store.rpc("bdev_lvol_get_lvstores")[0]["name"] == "pool"
 
 
 def test_recover_brings_volumes_back(store):

@@ -168,6 +168,10 @@ METHODS = {
         ("18.04", "destroy_lvol_store", "uuid? lvs_name?"),
         ("19.10", "bdev_lvol_delete_lvstore", "uuid? lvs_name?"),
     ),
+    "bdev_lvol_rename_lvstore": (
+        ("18.04", "rename_lvol_store", "old_name new_name"),
+        ("19.10", "bdev_lvol_rename_lvstore", "old_name new_name"),
+    ),
     "bdev_lvol_get_lvstores": (
         ("18.04", "get_lvol_stores", "uuid? lvs_name?"),
         ("19.10", "bdev_lvol_get_lvstores", "uuid? lvs_name?"),
