@@ -26,7 +26,8 @@
 #include "base/listener.h"
 #include "base/notify.h"
 
-#define TAIL_SIZE     2048		/* of the target's output, for the caller */
+#define TAIL_SIZE     8192		/* of the target's output, for the caller */
+#define WORDS_MAX     300		/* that the caller is told */
 #define READY_POLL_NS (5 * NS_PER_MSEC) /* between looks at the socket */
 #define MAX_SLEEP_NS  (3600 * NS_PER_SEC)
 #define LONG_LIFE_NS  (60 * NS_PER_SEC) /* after that the pauses start over */
@@ -257,14 +258,34 @@ static void describe_end(int status, char *buf, size_t size)
 		snprintf(buf, size, "left with exit code %d", WEXITSTATUS(status));
 }
 
-static int start_failed(struct supervisor *s, const char *how, struct error *err)
+/* Of what it said: the option that getopt did not take, else its first error, else the end. */
+static const char *telling_words(struct supervisor *s)
 {
-	s->leaving = true;
+	static const char *const telling[] = { "unrecognized option", "invalid option",
+					       "requires an argument", "*ERROR*: ", NULL };
+
 	while (s->tail_len && s->tail[s->tail_len - 1] == '\n')
 		s->tail[--s->tail_len] = '\0';
-	return error_set(err, -EHOSTDOWN, "target %s %s before it was ready%s%.300s", s->o->argv[0],
-			 how, s->tail_len ? "; its last words: " : "",
-			 s->tail_len > 300 ? s->tail + s->tail_len - 300 : s->tail);
+	for (const char *const *t = telling; *t; t++) {
+		char *at = strstr(s->tail, *t), *line = at;
+
+		if (!at)
+			continue;
+		while (line > s->tail && line[-1] != '\n')
+			line--;
+		line[strcspn(line, "\n")] = '\0';
+		return t[1] ? line : at + strlen(*t);
+	}
+	return s->tail_len > WORDS_MAX ? s->tail + s->tail_len - WORDS_MAX : s->tail;
+}
+
+static int start_failed(struct supervisor *s, const char *how, struct error *err)
+{
+	const char *words = telling_words(s);
+
+	s->leaving = true;
+	return error_set(err, -EHOSTDOWN, "target %s %s before it was ready%s%.*s", s->o->argv[0],
+			 how, words[0] ? "; its last words: " : "", WORDS_MAX, words);
 }
 
 static int target_ended(struct supervisor *s, int status, struct error *err)

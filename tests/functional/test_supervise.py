@@ -144,6 +144,16 @@ def test_early_end_is_told_with_the_last_words(supervised):
     assert not supervised.pidfile.exists()
 
 
+@pytest.mark.parametrize("said, told", [
+    ("echo tgt: unrecognized option \"'--bogus'\"; seq 1000", "unrecognized option '--bogus'"),
+    ("echo '[1] *ERROR*: the cause'; echo '[2] *ERROR*: what follows'; seq 200", "words: the cause"),
+])
+def test_early_end_is_told_with_what_tells_most(supervised, said, told):
+    failed = supervised.run("--ready", supervised.dir / "s", "--log", supervised.dir / "log", "--",
+                            "sh", "-c", said + "; exit 3")
+    assert failed.returncode == 1 and told in failed.stderr and "150" not in failed.stderr
+
+
 def test_missing_program_is_told(supervised):
     failed = supervised.run("--ready", supervised.dir / "s", "--", "/nonexistent/tgt")
     assert failed.returncode == 1
