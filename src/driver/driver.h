@@ -98,6 +98,8 @@ uint64_t request_u64(const json_t *request, const char *name, uint64_t otherwise
 /** request_lines() - an array of texts of one line, to one a line; "" when it is not there */
 int request_lines(const json_t *request, const char *name, char *out, size_t size,
 		  struct error *err);
+/** request_arguments() - request_lines() of "arguments", without those that are ours to give */
+int request_arguments(const json_t *request, char *out, size_t size, struct error *err);
 /** check_type() - the request's "type", when it has one, is one that can be installed */
 int check_type(const json_t *request, struct error *err);
 /** check_id() - an accelerator's id: 1 to 48 letters, digits, '.', '_', '-', none first */

@@ -89,6 +89,37 @@ int request_lines(const json_t *request, const char *name, char *out, size_t siz
 	return 0;
 }
 
+static bool is_option(const char *text, const char *option)
+{
+	size_t len = strlen(option);
+
+	return !strncmp(text, option, len) && (!text[len] || text[len] == '=');
+}
+
+int request_arguments(const json_t *request, char *out, size_t size, struct error *err)
+{
+	static const char *const own[] = { "-r",       "--rpc-socket",	 "-c",
+					   "--config", "--wait-for-rpc", NULL };
+	int rc = request_lines(request, "arguments", out, size, err);
+	json_t *v;
+	size_t i;
+
+	if (rc < 0)
+		return rc;
+	json_array_foreach (json_object_get(request, "arguments"), i, v) {
+		for (const char *const *o = own; *o; o++) {
+			if (is_option(json_string_value(v), *o))
+				return error_set(
+					err, -EINVAL,
+					"the target's argument %s is not for choosing: its "
+					"socket and configuration are the accelerator's, and "
+					"it is to serve as soon as it has started",
+					*o);
+		}
+	}
+	return 0;
+}
+
 static bool is_word(const char *text, size_t max, const char *extra)
 {
 	size_t len = strlen(text);

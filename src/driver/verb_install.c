@@ -304,7 +304,7 @@ static int plan_fresh(struct verb_run *v, struct accelerator *a, const json_t *r
 	int rc = scenario_plan(v, request, a, err);
 
 	if (rc == 0)
-		rc = request_lines(request, "arguments", a->arguments, sizeof(a->arguments), err);
+		rc = request_arguments(request, a->arguments, sizeof(a->arguments), err);
 	if (rc == 0)
 		rc = plan_backing(v, a, request, err);
 	if (rc == 0)

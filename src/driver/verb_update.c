@@ -112,7 +112,7 @@ static int plan_row(struct accelerator *a, const struct kit *kit, const json_t *
 	snprintf(a->version, sizeof(a->version), "%s", kit->version);
 	if (!strcmp(old.kind, kit->kind) && !json_object_get(request, "arguments"))
 		return 0;
-	return request_lines(request, "arguments", a->arguments, sizeof(a->arguments), err);
+	return request_arguments(request, a->arguments, sizeof(a->arguments), err);
 }
 
 /* "release": what the old target's environment is to be put back to, as things are now. */

@@ -161,6 +161,8 @@ def test_loop_device_and_its_file(node):
     (["--memory", "1000"], 2, "at least 1 MiB"),
     (["--memory", "4M", "--target", "/bin/false"], 1, "does not answer `--version`"),
     (["--memory", "4M", "--target", "/nonexistent"], 4, "/nonexistent"),
+    (["--memory", "4M", "--target-argument=--wait-for-rpc"], 2, "as soon as it has started"),
+    (["--memory", "4M", "--target-argument=--rpc-socket=/x"], 2, "--rpc-socket is not for"),
 ])
 def test_refusals(node, words, code, text):
     failure = node.refused("install", "a", *[w.format(dir=node.dir) for w in words])
