@@ -259,7 +259,9 @@ static void take_challenge(struct nvme_auth *auth)
 	if (nvme_auth_take_challenge(auth->message, MESSAGE_MAX, TID, &asked) != 0 ||
 	    !(auth->qp->ctrlr->opts.dhchap_hashes & 1u << asked.hash) ||
 	    !(auth->qp->ctrlr->opts.dhchap_groups & 1u << asked.group)) {
-		refuse(auth, -EPROTO, "the controller chose what was not offered");
+		refuse(auth, -EPROTO,
+		       "the controller's challenge has a wrong form, or chooses what was not "
+		       "offered");
 		return;
 	}
 	auth->hash = asked.hash;

@@ -220,6 +220,12 @@ static void fail(struct nvmf_auth *auth, struct nvmf_req *req, enum nvme_auth_re
 	complete(auth, req);
 }
 
+/* The message has not its form, or is not of this turn. */
+static void fail_form(struct nvmf_auth *auth, struct nvmf_req *req, int reason)
+{
+	fail(auth, req, (enum nvme_auth_reason)reason, nvme_auth_reason_text((uint8_t)reason));
+}
+
 /* --- work elsewhere --------------------------------------------------------------------------- */
 
 static bool is_over(struct nvmf_auth *auth, struct nvmf_req *req)
@@ -303,8 +309,7 @@ static void take_negotiate(struct nvmf_auth *auth, struct nvmf_req *req, const v
 		     "it wants secure channel concatenation, which this target does not do: use a "
 		     "listener with secure_channel and a psk");
 	else if (reason)
-		fail(auth, req, (enum nvme_auth_reason)reason,
-		     nvme_auth_reason_text((uint8_t)reason));
+		fail_form(auth, req, reason);
 	else
 		choose(auth, req, &offer);
 }
@@ -403,8 +408,7 @@ static void take_reply(struct nvmf_auth *auth, struct nvmf_req *req, const void 
 					  auth->group, &auth->reply);
 
 	if (reason)
-		fail(auth, req, (enum nvme_auth_reason)reason,
-		     nvme_auth_reason_text((uint8_t)reason));
+		fail_form(auth, req, reason);
 	else if (auth->reply.dh)
 		start_work(auth, req, run_derive, reply_derived);
 	else
@@ -417,8 +421,7 @@ static void take_success2(struct nvmf_auth *auth, struct nvmf_req *req, const vo
 {
 	if (nvme_auth_take_end(message, req->data_len, auth->tid,
 			       sizeof(struct nvme_auth_success2)))
-		fail(auth, req, NVME_AUTH_REASON_PAYLOAD,
-		     nvme_auth_reason_text(NVME_AUTH_REASON_PAYLOAD));
+		fail_form(auth, req, NVME_AUTH_REASON_PAYLOAD);
 	else
 		succeed(auth, req);
 }
@@ -429,8 +432,7 @@ static void take_failure2(struct nvmf_auth *auth, struct nvmf_req *req, const vo
 	struct nvmf_conn *conn = auth->conn;
 
 	if (nvme_auth_take_end(message, req->data_len, auth->tid, sizeof(*m))) {
-		fail(auth, req, NVME_AUTH_REASON_PAYLOAD,
-		     nvme_auth_reason_text(NVME_AUTH_REASON_PAYLOAD));
+		fail_form(auth, req, NVME_AUTH_REASON_PAYLOAD);
 		return;
 	}
 	note_failure(auth, NVME_AUTH_REASON_FAILED,
@@ -468,8 +470,7 @@ static void take(struct nvmf_auth *auth, struct nvmf_req *req)
 	if (req->data_len < sizeof(struct nvme_auth_head))
 		fail(auth, req, NVME_AUTH_REASON_PAYLOAD, "a message is shorter than its head");
 	else
-		fail(auth, req, NVME_AUTH_REASON_MESSAGE,
-		     nvme_auth_reason_text(NVME_AUTH_REASON_MESSAGE));
+		fail_form(auth, req, NVME_AUTH_REASON_MESSAGE);
 }
 
 /* --- Authentication Receive ------------------------------------------------------------------- */

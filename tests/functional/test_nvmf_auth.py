@@ -163,6 +163,13 @@ def test_strongest_of_both_is_chosen(site):
         assert (auth.hash, auth.group) == ("sha512", "ffdhe3072")
 
 
+@pytest.mark.parametrize("words", [["--dhchap-hash", "md5"], ["--dhchap-group", "ffdhe1024"]])
+def test_host_offers_what_is_known(site, words):
+    refused = site.host("--identify", *words)
+    assert refused.returncode == 2
+    assert "is unknown" in refused.stderr and words[1] in refused.stderr
+
+
 def test_every_queue_authenticates(site):
     with site.connect() as admin:
         site.begin(admin).whole()
