@@ -259,6 +259,15 @@ static int add_functions(struct driver *d, const struct probe_devices *devices, 
 	return rc;
 }
 
+/* What is named is read thoroughly: it takes the place of the glance at all devices. */
+static void drop_candidate(json_t *list, const char *path)
+{
+	for (size_t i = json_array_size(list); i > 0; i--) {
+		if (!strcmp(view_text(json_array_get(list, i - 1), "path"), path))
+			json_array_remove(list, i - 1);
+	}
+}
+
 static int add_paths(struct driver *d, const json_t *paths, json_t *list, struct error *err)
 {
 	struct probe_device *dev = calloc(1, sizeof(*dev));
@@ -275,6 +284,7 @@ static int add_paths(struct driver *d, const json_t *paths, json_t *list, struct
 			     ? probe_path(d->probe, json_string_value(v), dev, err)
 			     : error_set(err, -EINVAL, "the request's \"paths\" must be texts");
 		if (rc == 0) {
+			drop_candidate(list, dev->path);
 			add_candidate(list, dev);
 			probe_device_fini(dev);
 		}

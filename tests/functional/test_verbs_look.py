@@ -98,6 +98,17 @@ def test_list_ranks_and_explains(cli):
     assert by_path[str(used)]["serial"].startswith("FILE-")
 
 
+def test_list_names_each_once(cli):
+    backing = cli.dir / "empty"
+    backing.touch()
+    os.truncate(backing, 64 << 20)
+    link = cli.dir / "link"
+    link.symlink_to(backing)
+    devices = [d["path"] for d in cli("discover")["devices"]][:1]
+    paths = [c["path"] for c in cli("list", *devices, backing, link, backing)["candidates"]]
+    assert len(paths) == len(set(paths)) and paths.count(str(backing)) == 1
+
+
 def test_list_ceph_says_what_targets_lack(cli, target):
     answer = cli("list", "ceph")
     mine = [c for c in answer["candidates"] if c["path"] == str(target.sock)]
