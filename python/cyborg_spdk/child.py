@@ -108,6 +108,8 @@ def _leave(process):
 
 def main():
     order = json.load(sys.stdin)
+    # One that is ignored is inherited, and the library could not wait for its programs.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, order["timeout"] + LEAVE_SECONDS)
     try:
         with Spdk(order["state_dir"], order["library"]) as spdk:

@@ -189,10 +189,12 @@ struct kits_search *kits_begin(struct driver *d, uint64_t limit_ns);
  * @out: array to be freed by the caller
  * @silent: array to which the path of each is added that did not end in time; NULL: not wanted
  * @unsafe: of each that was not run, because the caller is root and others may change it
+ * @why: why some could not be asked for want of descriptors or such; NULL: not wanted
  *
  * Return: how many, or -ENOMEM.
  */
-ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent, json_t *unsafe);
+ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent, json_t *unsafe,
+		 struct error *why);
 /** kit_ask() - the kit at @path; -ENOENT, -EACCES, -ENOEXEC with @err when it is none */
 int kit_ask(struct driver *d, const char *path, struct kit *out, struct error *err);
 /** kit_read_version() - kind, release, stable of what `--version` said */

@@ -291,6 +291,7 @@ struct asked {
  * struct kits_search - a search for kits
  * @until: when all must have told their versions
  * @unsafe: paths of those that were not run
+ * @why: the first failure that is no kit's, but this process's
  */
 struct kits_search {
 	struct driver *d;
@@ -299,6 +300,7 @@ struct kits_search {
 	struct asked *items;
 	size_t count;
 	bool failed;
+	struct error why;
 };
 
 static bool kit_is_known(const struct kits_search *s, const char *path)
@@ -381,10 +383,20 @@ static bool is_safe(const char *path)
 	return true;
 }
 
+static void note_failure(struct kits_search *s, const struct error *err)
+{
+	static const int ours[] = { -EMFILE, -ENFILE, -EAGAIN, -ENOMEM, -ECHILD };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]) && !s->why.code; i++) {
+		if (err->code == ours[i])
+			s->why = *err;
+	}
+}
+
 static void kits_add(struct kits_search *s, const char *path)
 {
 	struct asked *more = realloc(s->items, (s->count + 1) * sizeof(*more)), *a;
-	struct error ignored = ERROR_INIT;
+	struct error err = ERROR_INIT;
 	uint64_t now = clock_ns();
 
 	if (!more) {
@@ -394,10 +406,11 @@ static void kits_add(struct kits_search *s, const char *path)
 	s->items = more;
 	a = &more[s->count];
 	memset(a, 0, sizeof(*a));
-	if (kit_check(path, &a->kit, &ignored) == 0 &&
-	    version_ask(s->d, &a->kit, s->until > now ? s->until - now : 0, &a->child, &ignored) ==
-		    0)
+	if (kit_check(path, &a->kit, &err) == 0 &&
+	    version_ask(s->d, &a->kit, s->until > now ? s->until - now : 0, &a->child, &err) == 0)
 		s->count++;
+	else
+		note_failure(s, &err);
 }
 
 static void kits_add_dir(struct kits_search *s, const char *dir)
@@ -438,7 +451,8 @@ struct kits_search *kits_begin(struct driver *d, uint64_t limit_ns)
 	return s;
 }
 
-ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent, json_t *unsafe)
+ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent, json_t *unsafe,
+		 struct error *why)
 {
 	struct kit *kits = s ? calloc(s->count + 1, sizeof(*kits)) : NULL;
 	bool failed = !kits || s->failed;
@@ -452,7 +466,11 @@ ssize_t kits_end(struct kits_search *s, struct kit **out, json_t *silent, json_t
 			kits[count++] = *kit;
 		else if (err.code == -ETIMEDOUT && silent)
 			json_array_append_new(silent, json_string(kit->path));
+		else
+			note_failure(s, &err);
 	}
+	if (s && why)
+		*why = s->why;
 	if (s && unsafe)
 		json_array_extend(unsafe, s->unsafe);
 	if (s) {
@@ -494,9 +512,10 @@ static const char *first_of(const json_t *paths)
 int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error *err)
 {
 	json_t *silent = json_array(), *unsafe = json_array();
+	struct error why = ERROR_INIT;
 	char passed[320];
 	struct kit *kits;
-	ssize_t n = kits_end(kits_begin(d, ASK_TIMEOUT_NS), &kits, silent, unsafe);
+	ssize_t n = kits_end(kits_begin(d, ASK_TIMEOUT_NS), &kits, silent, unsafe, &why);
 	int rc = -ENOENT;
 
 	for (ssize_t i = 0; i < n && rc < 0; i++) {
@@ -507,7 +526,9 @@ int kit_newest(struct driver *d, const char *kind, struct kit *out, struct error
 	}
 	name_passed_over(kits, n, kind, passed, sizeof(passed));
 	free(kits);
-	if (rc < 0)
+	if (rc < 0 && why.code)
+		rc = error_set(err, why.code, "%s", why.text);
+	else if (rc < 0)
 		error_set(err, rc,
 			  "no stable release of %s is installed: install one or name it with "
 			  "--target%s%s%s%.200s%s%.200s",

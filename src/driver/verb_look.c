@@ -32,7 +32,7 @@ static json_t *kits_json(struct kits_search *search, json_t *silent, json_t *uns
 {
 	json_t *list = json_array();
 	struct kit *kits;
-	ssize_t n = kits_end(search, &kits, silent, unsafe);
+	ssize_t n = kits_end(search, &kits, silent, unsafe, NULL);
 
 	for (ssize_t i = 0; i < n; i++)
 		json_array_append_new(list, kit_json(&kits[i]));

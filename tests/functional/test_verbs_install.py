@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 
@@ -198,3 +199,12 @@ def test_two_accelerators(installed):
     installed("install", "b", "--memory", "4M")
     assert [a["id"] for a in installed.status()["accelerators"]] == ["a", "b"]
     assert len(set(installed.pids("a") + installed.pids("b"))) == 4
+
+
+def test_lack_of_descriptors_is_no_lack_of_kits(node):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))
+    done = subprocess.run([str(node.program), "install", "a", "--memory", "8M"], env=node.env,
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=few,
+                          text=True, check=False)
+    assert done.returncode == 1 and "Too many open files" in done.stderr

@@ -130,6 +130,19 @@ def test_verb_in_a_process_of_its_own(node):
         child.call("status", {}, str(node.state), helper="false")
 
 
+def test_process_that_ignores_the_ends_of_its_children(node, spdk):
+    from cyborg_spdk import SpdkError, child
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(SpdkError) as refused:
+            spdk.install(id="a", memory=8 << 20)
+        child.call("install", {"id": "a", "memory": 8 << 20}, str(node.state))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert "ignores SIGCHLD" in refused.value.message
+    assert child.call("status", {}, str(node.state))["health"] == "ok"
+
+
 def test_verb_that_hangs_is_left(node):
     from cyborg_spdk import SpdkError, child
     with pytest.raises(SpdkError, match="gave no answer for 0.2 s") as caught:
