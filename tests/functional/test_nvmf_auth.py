@@ -118,7 +118,7 @@ def test_host_with_its_key(site):
     assert "authentication" not in site.target.log
 
 
-@pytest.mark.parametrize("digest, group", PAIRS)
+@pytest.mark.parametrize("digest, group", [PAIRS[0], PAIRS[1], PAIRS[-1]])
 def test_both_directions(both, digest, group):
     words = ["--dhchap-hash", digest, "--dhchap-group", group]
     assert both.gets_in(*words)
