@@ -19,7 +19,7 @@
 #   -c CPUS          processors (default 1)
 #   -q WORDS         more words of QEMU's command line, separated by blanks (repeatable)
 #   -k WORDS         more words of the kernel's command line
-#   -l FILE          keep the kernel's console in FILE
+#   -l FILE          the kernel's console goes to FILE, as it comes
 #   -s               a Debian system with systemd (see system.sh) in place of the initramfs; its disk
 #                    forgets everything when guest.sh ends. By exit code 194 the script has the guest
 #                    booted again, and is then run again
@@ -169,6 +169,7 @@ shift
 [ -r "$script" ] || die "$script: cannot read"
 
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/guest.XXXXXX") || die "no temporary folder"
+console=${log:-$RUN/console}
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
@@ -197,7 +198,7 @@ filter_pid=$!
 timeout -k 5 "$limit" $QEMU -nodefaults -no-user-config $reboot -display none -monitor none \
 	-machine q35 -accel "$ACCEL" -cpu max -smp "$cpus" -m "$memory" \
 	-kernel "$CACHE/kernel" -initrd "$RUN/initrd" -append "$CMDLINE" \
-	-chardev "file,id=console,path=$RUN/console" -serial chardev:console \
+	-chardev "file,id=console,path=$console" -serial chardev:console \
 	-chardev stdio,id=out,signal=off -serial chardev:out \
 	-netdev "user,id=net0,ipv6=off$forward" -device virtio-net-pci,netdev=net0,romfile= \
 	${devices[@]+"${devices[@]}"} \
@@ -208,10 +209,9 @@ status=$?
 QEMU_PID=
 wait "$filter_pid"
 
-[ -z "$log" ] || cp "$RUN/console" "$log"
 [ ! -s "$RUN/qemu.log" ] || sed 's/^/guest.sh: qemu: /' "$RUN/qemu.log" >&2
 [ ! -s "$RUN/exit" ] || exit "$(cat "$RUN/exit")"
-tail -n 20 "$RUN/console" >&2
+tail -n 20 "$console" >&2
 if [ $status = 124 ] || [ $status = 137 ]; then
 	echo "guest.sh: time limit of $limit s" >&2
 	exit 124

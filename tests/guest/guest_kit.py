@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guest tests share: booting a script, its steps, and a line to the guest while it runs."""
+"""What the guest tests share: booting a script, its steps, and a line to the guest while it runs.
 
+CYBORG_SPDK_GUEST_LOGS  folder of SCRIPT.log, the guest's output as it comes, each line with the seconds
+                        since the start, and SCRIPT.console (default: build/check/guest)
+"""
+
+import os
 import re
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
+
+from conftest import REPOSITORY
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE / "scripts"
+LOGS = Path(os.environ.get("CYBORG_SPDK_GUEST_LOGS", REPOSITORY / "build" / "check" / "guest"))
 NQN = "nqn.2025-01.io.cyborg-spdk:guest"
 HOSTNQN = "nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555"
 SERIAL = "GUEST0001"
@@ -33,6 +42,8 @@ class Boot:
         lines = []
         for line in output.splitlines():
             match = VERDICT.match(line)
+            if line.startswith("@step "):
+                continue
             if not match:
                 lines.append(line)
                 continue
@@ -84,8 +95,10 @@ def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M
     again: a guest that comes to no step within its time is started once more: for scripts whose
     first steps only set it up, in which an emulated machine stands still now and then
     """
+    log = LOGS / Path(script).stem
+    LOGS.mkdir(parents=True, exist_ok=True)
     command = [HERE / "guest.sh", "-c", cpus, "-m", memory, "-t", seconds,
-               "-f", SCRIPTS / "lib.sh"]
+               "-l", f"{log}.console", "-f", SCRIPTS / "lib.sh"]
     if systemd:
         command.append("-s")
     for file in files:
@@ -99,11 +112,18 @@ def boot(script, *args, files=(), programs=(), forwards=(), cpus=2, memory="512M
     if kernel:
         command += ["-k", kernel]
     command += [SCRIPTS / script, *args]
-    run = run_once(command)
-    return run_once(command) if again and not run.verdicts else run
+    run = run_once(command, f"{log}.log")
+    return run_once(command, f"{log}.log") if again and not run.verdicts else run
 
 
-def run_once(command):
-    run = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    return Boot(run.returncode, run.stdout.decode(errors="replace"))
+def run_once(command, log):
+    output = []
+    start = time.monotonic()
+    with open(log, "w", encoding="utf-8", buffering=1) as file, \
+            subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
+                             encoding="utf-8") as run:
+        for line in run.stdout:
+            output.append(line)
+            file.write(f"{time.monotonic() - start:7.1f} {line}")
+    return Boot(run.returncode, "".join(output))

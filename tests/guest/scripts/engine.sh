@@ -25,7 +25,7 @@ perf()
 
 start()
 {
-	wait_for 20 answers
+	wait_for 30 answers
 	cat /tmp/target.log
 }
 
@@ -42,7 +42,7 @@ mixed()
 kernel_host()
 {
 	nvme connect -t tcp -a 127.0.0.1 -s 4420 -n "$NQN" -q "$HOSTNQN" -I "$HOSTID" -i 2 -g -G
-	wait_for 10 test -b /dev/nvme0n2
+	wait_for 30 test -b /dev/nvme0n2
 	for disk in /dev/nvme0n1 /dev/nvme0n2; do
 		dd status=none if=/dev/urandom of=/tmp/data bs=1M count=4
 		dd status=none if=/tmp/data of=$disk bs=1M oflag=direct

@@ -57,14 +57,14 @@ uninstall()
 	cli detach vm1
 	cli uninstall a
 	[ "$(cat $PAGES) $(driver)" = "0 nvme" ]
-	wait_for 10 test -b /dev/nvme0n1
+	wait_for 30 test -b /dev/nvme0n1
 	[ -z "$(ls /dev/hugepages)" ]
 }
 
 mkdir -p /dev/hugepages
 mount -t hugetlbfs none /dev/hugepages
 modprobe -a nvme vfio-pci vfio_iommu_type1
-wait_for 10 test -b /dev/nvme0n1
+wait_for 30 test -b /dev/nvme0n1
 step install install
 step attach attach
 step function_is_driven function_is_driven

@@ -41,8 +41,8 @@ as_before()
 	[ "$(cat $PAGES)" = 0 ]
 	[ "$(driver)" = nvme ]
 	[ "$(cat /sys/bus/pci/devices/$FUNCTION/driver_override)" = "(null)" ]
-	wait_for 10 test -b /dev/nvme0n1
-	wait_for 10 dd status=none if=/dev/nvme0n1 of=/dev/null bs=4k count=1
+	wait_for 30 test -b /dev/nvme0n1
+	wait_for 30 dd status=none if=/dev/nvme0n1 of=/dev/null bs=4k count=1
 }
 
 # refused_for PATTERN COMMAND...: with these words
@@ -161,7 +161,7 @@ in_use()
 
 make_kit
 modprobe -a nvme ext4
-wait_for 10 test -b /dev/nvme0n1
+wait_for 30 test -b /dev/nvme0n1
 step no_hugetlbfs no_hugetlbfs
 step hugepages hugepages
 step hugepages_by_update hugepages_by_update

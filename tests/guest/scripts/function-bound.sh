@@ -82,14 +82,14 @@ whole()
 	echo >$SYS/driver_override
 	echo $FUNCTION >$SYS/driver/unbind
 	echo $FUNCTION >/sys/bus/pci/drivers_probe
-	wait_for 10 test -b $DISK
+	wait_for 30 test -b $DISK
 	cmp -n 67108864 $DISK /dev/zero
 }
 
 mkdir -p /dev/hugepages
 mount -t hugetlbfs none /dev/hugepages
 modprobe -a nvme ext4 vfio-pci vfio_iommu_type1
-wait_for 10 test -b $DISK
+wait_for 30 test -b $DISK
 step refusals refusals
 step data data
 step whole whole

@@ -36,7 +36,7 @@ as_before()
 {
 	[ "$(cat $PAGES) $(driver)" = "0 nvme" ]
 	[ "$(cat /sys/bus/pci/devices/$FUNCTION/driver_override)" = "(null)" ]
-	wait_for 10 test -b $DISK
+	wait_for 30 test -b $DISK
 	[ -z "$(ls /dev/hugepages)" ]
 }
 
@@ -147,7 +147,7 @@ uninstall()
 mkdir -p /dev/hugepages
 mount -t hugetlbfs none /dev/hugepages
 modprobe -a nvme vfio-pci vfio_iommu_type1
-wait_for 10 test -b $DISK
+wait_for 30 test -b $DISK
 step list list
 step killed killed
 step install install

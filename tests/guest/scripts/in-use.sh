@@ -43,7 +43,7 @@ partition()
 		dd of="$1" bs=1 seek=446 conv=notrunc 2>/dev/null
 	printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc 2>/dev/null
 	blockdev --rereadpt "$1"
-	wait_for 10 test -b "$1p1"
+	wait_for 30 test -b "$1p1"
 }
 
 prepare()
@@ -185,7 +185,7 @@ pin()
 	file_system "$1"
 	unshare -m sh -c "mount --make-rprivate / && mount $disk $2 && exec sleep 1000" &
 	holder=$!
-	wait_for 10 grep -q " $2 " /proc/$holder/mountinfo
+	wait_for 30 grep -q " $2 " /proc/$holder/mountinfo
 	shift 2
 	"$@" "/proc/$holder/ns/mnt"
 	kill $holder
@@ -244,7 +244,7 @@ process_uses()
 	mknod /tmp/node b $(tr : ' ' <"/sys/block/$(basename "$(of open_node)")/dev")
 	/job/hold exclusive /tmp/node
 	partition "$(of open_disk)"
-	wait_for 10 test -b "$(of open_disk)p1"
+	wait_for 30 test -b "$(of open_disk)p1"
 	# shellcheck disable=SC2217
 	sleep 1000 <"$(of open_disk)" &
 	echo $! >>/tmp/pids
@@ -269,7 +269,7 @@ export_uses()
 	echo 1 >$core/fileio_0/file/enable
 	nvmet_start 127.0.0.1 4420 /mnt/d/nvmet.img
 	partition "$(of loop_disk)"
-	wait_for 10 test -b "$(of loop_disk)p1"
+	wait_for 30 test -b "$(of loop_disk)p1"
 	losetup /dev/loop5 "$(of loop_disk)"
 	dd if=/dev/zero of=/mnt/d/swap bs=1M count=4 2>/dev/null
 	mkswap /mnt/d/swap >/dev/null
@@ -484,8 +484,8 @@ down()
 	umount /mnt/d /mnt/g /mnt/h
 	losetup -d /dev/loop5
 	dmsetup remove mpatha use-MANY use-DUAL
-	wait_for 10 test ! -e /sys/block/bcache0
-	wait_for 10 sh -c '! test -e /sys/fs/ext4/nullb*'
+	wait_for 30 test ! -e /sys/block/bcache0
+	wait_for 30 sh -c '! test -e /sys/fs/ext4/nullb*'
 	# What is left are signatures, and bytes of no format.
 	# shellcheck disable=SC2046 # one word a disk
 	/bin/wipefs -q -a $(for name in luks_open luks_shut bbacking bcaching bfile btrfs0 btrfs1 \

@@ -27,12 +27,12 @@ OTHER_SECRET=DHHC-1:00:Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQBy77Ca:
 connect()
 {
 	nvme connect -t tcp -a "$address" -s "$port" -n "$NQN" -q "$HOSTNQN" -I "$HOSTID" -l 10 "$@" &&
-		wait_for 10 test -b /dev/nvme0n1
+		wait_for 30 test -b /dev/nvme0n1
 }
 
 disconnect()
 {
-	nvme disconnect -n "$NQN" && wait_for 10 test ! -e /dev/nvme0
+	nvme disconnect -n "$NQN" && wait_for 30 test ! -e /dev/nvme0
 }
 
 # change WORD NSID: add or remove a namespace of the connected subsystem
@@ -234,7 +234,7 @@ sha256()
 reset()
 {
 	nvme reset /dev/nvme0
-	wait_for 10 grep -q live /sys/class/nvme/nvme0/state
+	wait_for 30 grep -q live /sys/class/nvme/nvme0/state
 	dd status=none if=/dev/nvme0n1 of=/dev/null bs=4096 count=16 iflag=direct
 }
 
@@ -251,14 +251,14 @@ reset_under_load()
 namespace_added()
 {
 	change add 2
-	wait_for 10 test -b /dev/nvme0n2
+	wait_for 30 test -b /dev/nvme0n2
 	dd status=none if=/dev/nvme0n2 of=/dev/null bs=4096 count=4 iflag=direct
 }
 
 namespace_removed()
 {
 	change remove 2
-	wait_for 10 test ! -e /dev/nvme0n2
+	wait_for 30 test ! -e /dev/nvme0n2
 	dd status=none if=/dev/nvme0n1 of=/dev/null bs=4096 count=4 iflag=direct
 }
 

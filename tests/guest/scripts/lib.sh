@@ -19,8 +19,11 @@ step()
 	name=$1
 	shift
 	read -r start rest </proc/uptime
+	echo "@step $name ($start s)"
+	echo "$name ${start%.*}" >/tmp/step.now
 	(set -e; "$@") >/tmp/step.log 2>&1
 	code=$?
+	: >/tmp/step.now
 	sed 's/^/    /' /tmp/step.log
 	read -r end rest </proc/uptime
 	if [ $code = 0 ]; then
@@ -57,14 +60,21 @@ contains()
 	fi
 }
 
-# wait_for SECONDS COMMAND...: poll until the command succeeds
+# wait_for SECONDS COMMAND...: poll until the command succeeds; one that starts after that time is the
+# last
 wait_for()
 {
-	tries=$(($1 * 20))
+	read -r wait_end wait_rest </proc/uptime
+	wait_end=$((${wait_end%.*} + $1))
 	shift
-	while ! "$@"; do
-		tries=$((tries - 1))
-		if [ $tries = 0 ]; then
+	echo "$*" >/tmp/step.wait
+	while :; do
+		read -r wait_now wait_rest </proc/uptime
+		if "$@"; then
+			: >/tmp/step.wait
+			return 0
+		fi
+		if [ "${wait_now%.*}" -gt $wait_end ]; then
 			echo "waited in vain: $*"
 			return 1
 		fi

@@ -19,7 +19,7 @@ connect()
 {
 	nvme connect -t tcp -a "$address" -s "$port" -n "$NQN" -q "$HOSTNQN" -I "$HOSTID" \
 		-i 2 --reconnect-delay=1 --ctrl-loss-tmo=60
-	wait_for 10 test -b /dev/nvme0n1
+	wait_for 30 test -b /dev/nvme0n1
 }
 
 # mounted NSID COMMAND...: in the namespace's file system, which is unmounted behind it
@@ -75,7 +75,7 @@ journey()
 clone()
 {
 	ask "$control" clone
-	wait_for 10 test -b /dev/nvme0n2
+	wait_for 30 test -b /dev/nvme0n2
 	check 2
 	mounted 2 sums thin
 }
@@ -130,10 +130,10 @@ killed_under_load()
 	first=$!
 	writer 2 &
 	second=$!
-	wait_for 20 flushed 20
+	wait_for 30 flushed 20
 	ask "$control" kill
 	before=$(cat /tmp/flushed1 /tmp/flushed2 | wc -l)
-	wait_for 20 flushed $((before + 5))
+	wait_for 30 flushed $((before + 5))
 	touch /tmp/enough
 	wait $first
 	wait $second

@@ -86,16 +86,16 @@ uses()
 	truncate -s 8M /tmp/file
 	losetup /dev/loop1 /tmp/file
 	ln /tmp/file /tmp/link
-	wait_for 10 test -e /dev/nullb7p1
-	wait_for 10 test -e /dev/dm-2
-	wait_for 10 grep -q /mnt/b /proc/*/mountinfo
+	wait_for 30 test -e /dev/nullb7p1
+	wait_for 30 test -e /dev/dm-2
+	wait_for 30 grep -q /mnt/b /proc/*/mountinfo
 }
 
 # Of the functions one is left to nobody, one given to vfio-pci and opened, one to it and not.
 functions()
 {
 	modprobe -a nvme vfio-pci vfio_iommu_type1
-	wait_for 10 test -b /dev/nvme0n1
+	wait_for 30 test -b /dev/nvme0n1
 	for serial in NOBODY GIVEN OPENED; do
 		for ctrl in /sys/class/nvme/*; do
 			[ "$(tr -d ' ' <"$ctrl/serial")" != $serial ] || break
@@ -109,7 +109,7 @@ functions()
 		}
 	done
 	group=$(basename "$(readlink "/sys/bus/pci/devices/$function/iommu_group")")
-	wait_for 10 test -c "/dev/vfio/$group"
+	wait_for 30 test -c "/dev/vfio/$group"
 	sleep 1000 <>"/dev/vfio/$group" &
 	sleep 0.1
 }

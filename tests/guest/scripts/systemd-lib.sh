@@ -10,6 +10,37 @@ UNITS=/etc/systemd/system
 PAGES=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
 KEEP=/root/kept # what is compared after a boot
 
+# tell_processes: of each that is no kernel thread its number, state, where the kernel has it wait, and
+# command line
+tell_processes()
+{
+	for folder in /proc/[0-9]*; do
+		words=$(tr '\0' ' ' <"$folder/cmdline") 2>/dev/null
+		[ -n "$words" ] || continue
+		echo "~ ${folder#/proc/} $(sed -n 's/^State:\t\(.\).*/\1/p' "$folder/status")" \
+			"$(cat "$folder/wchan") $words" | cut -c 1-120
+	done 2>/dev/null
+}
+
+# watch_steps: tell of a step that takes long where it stands, after 30 s, 60 s, 120 s and so on
+watch_steps()
+{
+	told=
+	while sleep 10; do
+		read -r step_name step_start </tmp/step.now || continue
+		read -r now rest </proc/uptime
+		if [ "$step_name" != "$told" ]; then
+			told=$step_name patience=30
+		fi
+		took=$((${now%.*} - step_start))
+		[ $took -ge "$patience" ] || continue
+		patience=$((patience * 2))
+		echo "~ $step_name: since $took s, waits for: $(cat /tmp/step.wait)"
+		tail -n 2 /tmp/step.log | sed 's/^/~ said: /'
+		tell_processes
+	done 2>/dev/null
+}
+
 spdk()
 {
 	sudo -u cyborg-spdk cyborg-spdk "$@"
@@ -96,11 +127,14 @@ perf()
 		--verify-pattern persistent "$@"
 }
 
-# disk_of INSTANCE: the kernel's block device of its export
+# disk_of INSTANCE: the kernel's block device of its export, by way of one controller or of several
 disk_of()
 {
 	for file in /sys/class/nvme-subsystem/*/subsysnqn; do
-XX
+		[ "$(cat "$file" 2>&1)" = "$(cat "$KEEP.$1.nqn")" ] || continue
+		for disk in "${file%/*}"/nvme*n* "${file%/*}"/nvme*/nvme*n*; do
+			[ ! -b "/dev/${disk##*/}" ] || echo "/dev/${disk##*/}"
+		done
 	done
 }
 
@@ -112,7 +146,7 @@ has_disk()
 connect()
 {
 	sh -c "$(cat "$KEEP.$1") -i 1"
-	wait_for 20 has_disk "$1"
+	wait_for 30 has_disk "$1"
 }
 
 disconnect()

@@ -150,6 +150,7 @@ uninstall_units()
 	[ ! -e /srv/r0.img ]
 }
 
+watch_steps &
 if [ "$(phase)" = 0 ]; then
 	step boots boots
 	step install_package install_package

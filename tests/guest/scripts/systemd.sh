@@ -47,8 +47,8 @@ data()
 
 same_data()
 {
-	perf e0 --verify-only
-	dd status=none if="$(disk_of d0)" bs=1M count=4 iflag=direct | cmp - $KEEP.data
+	perf e0 --verify-only &&
+		dd status=none if="$(disk_of d0)" bs=1M count=4 iflag=direct | cmp - $KEEP.data
 }
 
 all_is_the_users()
@@ -178,6 +178,7 @@ uninstall_all()
 	no_unit_failed
 }
 
+watch_steps &
 if [ "$(phase)" = 0 ]; then
 	step boots boots
 	step install_package install_package
