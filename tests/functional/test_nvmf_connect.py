@@ -228,6 +228,28 @@ def test_security_two_connects_at_once(nvmf):
     nvmf.works()
 
 
+@pytest.mark.parametrize("second_waits", [False, True])
+def test_security_two_connects_whose_data_comes_later(nvmf, second_waits):
+    """Both were let pass while the queue had none; one becomes it."""
+    with nvmf.queue() as q:
+        q.answer_r2t = False
+        for cid in (1, 2):
+            entry = nvme.struct.pack("<BBHB19x16sHHHBxI12x", nvme.FABRICS, 0x40, cid, nvme.CONNECT,
+                                     nvme.sgl(nvme.SGL_TRANSPORT, 1024), 0, 0, 31, 0, 0)
+            q.submit_raw(entry, nvme.connect_data(NQN), in_capsule=False)
+        asked = sorted(q.wait_r2t() for _ in range(2))
+        q.send_data(*asked[0])
+        if second_waits:
+            assert q.wait(1).status == nvme.SUCCESS
+        q.send_data(*asked[1])
+        refused(q.wait(2), nvme.SEQUENCE_ERROR)
+        if not second_waits:
+            assert q.wait(1).status == nvme.SUCCESS
+        assert q.property_get(nvme.VS).status == nvme.SUCCESS
+    nvmf.wait_no_connections()
+    nvmf.works()
+
+
 @pytest.mark.parametrize("opc", [nvme.READ, nvme.IDENTIFY, nvme.KEEP_ALIVE, nvme.FABRICS, 0xff])
 def test_security_commands_before_connect(nvmf, opc):
     with nvmf.queue() as q:
