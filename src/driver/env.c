@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/drift.h"
 #include "driver/sysfs.h"
 
 #define NODES_MAX 64
@@ -211,6 +212,21 @@ static int restore_pages(const char *root, const struct env_pages *p, struct err
 	return write_pages(root, p, p->before, err);
 }
 
+void env_pages_drift(const char *root, const struct environment *e, json_t *list)
+{
+	const struct env_pages *p = &e->pages;
+	uint64_t need, now;
+
+	if (e->memory != ENV_MEMORY_HUGE || !p->page_size ||
+	    read_pages(root, p, "nr_hugepages", &now) < 0)
+		return;
+	need = (e->size + p->page_size - 1) / p->page_size;
+	if (now < need)
+		drift(list, "the target takes %llu hugepages of %llu KiB and the node has %llu",
+		      (unsigned long long)need, (unsigned long long)(p->page_size / 1024),
+		      (unsigned long long)now);
+}
+
 /* --- all together --------------------------------------------------------------------------- */
 
 int env_apply(const char *root, struct environment *e, struct error *err)
@@ -223,17 +239,20 @@ int env_apply(const char *root, struct environment *e, struct error *err)
 	return rc;
 }
 
-/* All of it is tried, the first failure is told. Pages of another boot are gone already. */
+/*
+ * All of it is tried, the first failure is told. What was made in another boot is gone already, and
+ * a function that is bound to vfio-pci now is somebody else's, who may have it in use.
+ */
 int env_restore(const char *root, const struct environment *e, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
 	char boot[40];
-	int rc = 0;
+	int rc;
 
 	env_boot(root, boot);
-	if (!strcmp(boot, e->boot))
-		rc = restore_pages(root, &e->pages, err);
-
+	if (strcmp(boot, e->boot) != 0)
+		return 0;
+	rc = restore_pages(root, &e->pages, err);
 	for (size_t i = 0; i < e->device_count; i++) {
 		int one = env_unbind(root, &e->devices[i], rc < 0 ? &ignored : err);
 
@@ -249,6 +268,8 @@ void env_plan_release(const char *root, struct environment *e)
 	char boot[40];
 
 	env_boot(root, boot);
+	if (strcmp(boot, e->boot) != 0)
+		e->device_count = 0;
 	if (strcmp(boot, e->boot) != 0 || read_pages(root, &e->pages, "nr_hugepages", &now) < 0)
 		added = now = 0;
 	e->pages.wanted = now;

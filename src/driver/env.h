@@ -52,11 +52,13 @@ struct env_pages {
  * struct env_device - a PCI function for vfio-pci
  * @driver: bound before; "" for none
  * @override: its driver_override before; "" for none
+ * @serial: what the kernel's driver told of it then; "" where another one had it
  */
 struct env_device {
 	char address[ENV_ADDRESS_SIZE];
 	char driver[32];
 	char override[32];
+	char serial[24];
 };
 
 /**
@@ -116,15 +118,17 @@ int env_plan_pages(const char *root, struct environment *e, const struct environ
 		   struct error *err);
 /** env_apply() - make it so; may be repeated */
 int env_apply(const char *root, struct environment *e, struct error *err);
-/** env_restore() - put back what was there before; may be repeated */
+/** env_restore() - put back what was there before, if it was made in this boot; may be repeated */
 int env_restore(const char *root, const struct environment *e, struct error *err);
 /**
  * env_plan_release() - before env_restore() of what has been in use for a while
  *
  * Others may have reserved pages since: only as many go as were added. After another boot there is
- * nothing to put back.
+ * nothing to put back, and whatever has a function now was given it by somebody else.
  */
 void env_plan_release(const char *root, struct environment *e);
+/** env_pages_drift() - append to @list that the node has fewer hugepages than @e takes */
+void env_pages_drift(const char *root, const struct environment *e, json_t *list);
 /** env_boot() - an id of this boot; "" when the kernel tells none */
 void env_boot(const char *root, char out[static 40]);
 
@@ -153,6 +157,8 @@ int env_plan_device(const char *root, struct probe *probe, const char *address, 
 		    const char *force, struct environment *e, struct error *err);
 /** env_check_device() - nobody uses it; the data on it is our own by now */
 int env_check_device(const char *root, struct probe *probe, const char *address, struct error *err);
+/** env_check_serial() - -ENODEV when the kernel shows another function at the address of @d */
+int env_check_serial(const char *root, const struct env_device *d, struct error *err);
 int env_bind(const char *root, const struct env_device *d, struct error *err);
 /** env_unbind() - back to the driver it had; 0 also when the function is gone */
 int env_unbind(const char *root, const struct env_device *d, struct error *err);
@@ -229,5 +235,10 @@ int env_verb_restore(struct verb_run *v, struct error *err);
  * Return: 0; what env_apply() and env_check_device() say.
  */
 int env_ensure(struct driver *d, const char *id, struct error *err);
+/**
+ * env_drift() - append to @list what the node has otherwise than recorded, besides the backing
+ * @is_down: the target does not run, so that what it needs must be there for it
+ */
+void env_drift(struct driver *d, const struct accelerator *a, bool is_down, json_t *list);
 
 #endif

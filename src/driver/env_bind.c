@@ -232,6 +232,41 @@ int env_check_device(const char *root, struct probe *probe, const char *address,
 	return rc < 0 ? rc : check_namespaces(root, probe, address, false, NULL, NULL, err);
 }
 
+/* Of the controller that the kernel's driver made of it; "" when it made none. */
+static void read_serial(const char *root, const char *address, char *out, size_t size)
+{
+	char path[PATH_MAX], inner[PATH_MAX];
+	struct dirent *e;
+	DIR *dir;
+
+	out[0] = '\0';
+	snprintf(path, sizeof(path), "%s" DEVICES "/%s/nvme", root, address);
+	dir = opendir(path);
+	while (dir && !out[0] && (e = readdir(dir))) {
+		snprintf(inner, sizeof(inner), DEVICES "/%s/nvme/%s/serial", address, e->d_name);
+		if (e->d_name[0] != '.')
+			sysfs_text(root, inner, out, size);
+	}
+	if (dir)
+		closedir(dir);
+	for (size_t n = strlen(out); n && out[n - 1] == ' '; n--)
+		out[n - 1] = '\0';
+}
+
+int env_check_serial(const char *root, const struct env_device *d, struct error *err)
+{
+	char now[sizeof(d->serial)];
+
+	read_serial(root, d->address, now, sizeof(now));
+	if (!now[0] || !d->serial[0] || !strcmp(now, d->serial))
+		return 0;
+	return error_set(err, -ENODEV,
+			 "PCI function %s is another one than install was given: its serial is "
+			 "\"%s\", recorded is \"%s\": put that back to where it was, or uninstall "
+			 "the accelerator",
+			 d->address, now, d->serial);
+}
+
 static int append(const char *root, const char *address, struct environment *e, struct error *err)
 {
 	struct env_device *d = &e->devices[e->device_count];
@@ -250,6 +285,7 @@ static int append(const char *root, const char *address, struct environment *e, 
 		   sizeof(d->override));
 	if (!strcmp(d->override, "(null)"))
 		memset(d->override, 0, sizeof(d->override));
+	read_serial(root, address, d->serial, sizeof(d->serial));
 	e->device_count++;
 	return 0;
 }

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/env.h"
-#include "driver/verb.h"
+#include "driver/drift.h"
+#include "driver/function.h"
 
 #define ROOT "" /* the running system */
 
@@ -82,6 +82,8 @@ static int plan_device(struct driver *d, const json_t *request, const char *addr
 				       address, list[i].id);
 	}
 	free(list);
+	if (rc == 0)
+		rc = function_check_not_moved(d, address, err);
 	return rc < 0 ? rc
 		      : env_plan_device(ROOT, d->probe, address, is_backing ? f->seen : NULL, force,
 					e, err);
@@ -220,10 +222,10 @@ json_t *env_json(const struct environment *e)
 	json_t *devices = json_array();
 
 	for (size_t i = 0; i < e->device_count; i++)
-		json_array_append_new(devices,
-				      json_pack("{s:s, s:s, s:s}", "address", e->devices[i].address,
-						"driver", e->devices[i].driver, "override",
-						e->devices[i].override));
+		json_array_append_new(
+			devices, json_pack("{s:s, s:s, s:s, s:s}", "address", e->devices[i].address,
+					   "driver", e->devices[i].driver, "override",
+					   e->devices[i].override, "serial", e->devices[i].serial));
 	return json_pack("{s:s, s:I, s:{s:i, s:I, s:I, s:I}, s:o, s:{s:b, s:s, s:s}, s:s, s:s}",
 			 "memory", memory_names[e->memory], "size", (json_int_t)e->size,
 			 "hugepages", "node", e->pages.node, "page_size",
@@ -274,6 +276,7 @@ void env_from(const json_t *o, struct environment *out)
 		take(v, "address", d->address, sizeof(d->address));
 		take(v, "driver", d->driver, sizeof(d->driver));
 		take(v, "override", d->override, sizeof(d->override));
+		take(v, "serial", d->serial, sizeof(d->serial));
 	}
 	out->sockets.told = json_is_true(json_object_get(sockets, "told"));
 	take(sockets, "dir", out->sockets.dir, sizeof(out->sockets.dir));
@@ -348,54 +351,103 @@ int env_verb_restore(struct verb_run *v, struct error *err)
 }
 
 /* Who bound it before install did has to do so again: it would not be given back otherwise. */
-static int check_still_bound(const struct env_device *device, struct error *err)
+static int check_still_bound(const struct env_device *device, const char *driver, struct error *err)
 {
-	char driver[32];
-	int rc;
-
-	if (strcmp(device->driver, ENV_DRIVER_VFIO) != 0)
+	if (strcmp(device->driver, ENV_DRIVER_VFIO) != 0 || !strcmp(driver, ENV_DRIVER_VFIO))
 		return 0;
-	rc = env_driver(ROOT, device->address, driver, err);
-	if (rc < 0 || !strcmp(driver, ENV_DRIVER_VFIO))
-		return rc;
 	return error_set(err, -ENODEV,
-			 "PCI function %s was bound to vfio-pci before install, and has %s%s since "
-			 "the node was booted: bind it again as then (driverctl set-override %s "
-			 "vfio-pci)",
+			 "PCI function %s was bound to vfio-pci before install, and has %s%s now: "
+			 "bind it again as then (driverctl set-override %s vfio-pci)",
 			 device->address, driver[0] ? "the driver " : "no driver", driver,
 			 device->address);
 }
 
+static int check_device(struct driver *d, const struct env_device *device, const char *driver,
+			struct error *err)
+{
+	int rc = check_still_bound(device, driver, err);
+
+	if (rc == 0)
+		rc = env_check_serial(ROOT, device, err);
+	return rc < 0 ? rc : env_check_device(ROOT, d->probe, device->address, err);
+}
+
+/*
+ * What is bound is ours, unless the node was booted since. What another driver has it has since a
+ * boot, or because somebody gave it back meanwhile and may use it.
+ */
+static int check_devices(struct driver *d, const struct environment *e, bool is_other_boot,
+			 struct error *err)
+{
+	char driver[32];
+	int rc = 0;
+
+	for (size_t i = 0; i < e->device_count && rc == 0; i++) {
+		rc = env_driver(ROOT, e->devices[i].address, driver, err);
+		if (rc == 0 && (is_other_boot || strcmp(driver, ENV_DRIVER_VFIO) != 0))
+			rc = check_device(d, &e->devices[i], driver, err);
+	}
+	return rc;
+}
+
+static bool is_other_boot(const struct environment *e, char boot[static 40])
+{
+	env_boot(ROOT, boot);
+	return strcmp(boot, e->boot) != 0;
+}
+
 /* After a boot the pages are gone, and the functions are with the drivers that the kernel chose. */
-static int make_anew(struct driver *d, struct environment *e, struct error *err)
+static int make_anew(struct driver *d, const char *id, struct environment *e, const char *boot,
+		     struct error *err)
 {
 	int rc = e->memory == ENV_MEMORY_HUGE ? env_plan_pages(ROOT, e, NULL, err) : 0;
 
-	for (size_t i = 0; i < e->device_count && rc == 0; i++) {
-		rc = check_still_bound(&e->devices[i], err);
-		if (rc == 0)
-			rc = env_check_device(ROOT, d->probe, e->devices[i].address, err);
-	}
-	return rc;
+	snprintf(e->boot, sizeof(e->boot), "%s", boot);
+	/* Before it is made: who is killed in between leaves a record of what was there. */
+	return rc < 0 ? rc : env_record(d, id, e, err);
 }
 
 int env_ensure(struct driver *d, const char *id, struct error *err)
 {
 	struct environment e;
 	char boot[40];
+	bool anew;
 	int rc = env_load(d, id, &e, err);
 
 	if (rc < 0 || env_is_empty(&e))
 		return rc;
-	env_boot(ROOT, boot);
-	if (strcmp(boot, e.boot) != 0) {
-		rc = make_anew(d, &e, err);
-		snprintf(e.boot, sizeof(e.boot), "%s", boot);
-		/* Before it is made: who is killed in between leaves a record of what was there. */
-		if (rc == 0)
-			rc = env_record(d, id, &e, err);
-	}
+	anew = is_other_boot(&e, boot);
+	rc = check_devices(d, &e, anew, err);
+	if (rc == 0 && anew)
+		rc = make_anew(d, id, &e, boot, err);
 	if (rc == 0)
 		rc = env_apply(ROOT, &e, err);
 	return rc < 0 ? rc : env_sockets_make(&e, id, err);
+}
+
+static void device_drift(const struct env_device *device, json_t *list)
+{
+	struct error err = ERROR_INIT;
+	char driver[32];
+
+	if (env_driver(ROOT, device->address, driver, &err) < 0 ||
+	    env_check_serial(ROOT, device, &err) < 0)
+		drift(list, "%s", err.text);
+	else if (strcmp(driver, ENV_DRIVER_VFIO) != 0)
+		drift(list, "PCI function %s has %s%s and should have vfio-pci", device->address,
+		      driver[0] ? "the driver " : "no driver", driver);
+}
+
+void env_drift(struct driver *d, const struct accelerator *a, bool is_down, json_t *list)
+{
+	struct environment e;
+
+	if (env_load(d, a->id, &e, NULL) < 0)
+		return;
+	if (is_down)
+		env_pages_drift(ROOT, &e, list);
+	for (size_t i = 0; i < e.device_count; i++) {
+		if (strcmp(e.devices[i].address, a->path) != 0)
+			device_drift(&e.devices[i], list);
+	}
 }

@@ -62,6 +62,14 @@ void function_identity(const char *name, char out[static STATE_IDENTITY_SIZE]);
  */
 int function_check_slot(struct driver *d, const struct accelerator *a, struct error *err);
 /**
+ * function_is_of() - @f is the backing of @a, where it was or, by its serial, elsewhere
+ * @node: of which @f is one
+ */
+bool function_is_of(const struct probe_node *node, const struct probe_nvme *f,
+		    const struct accelerator *a);
+/** function_check_not_moved() - -EBUSY when an accelerator's function is at @address by now */
+int function_check_not_moved(struct driver *d, const char *address, struct error *err);
+/**
  * function_hold_back() - take out of the saved configuration what stands on the function
  *
  * So that a target which is started drives it only after it was seen to be the recorded one.

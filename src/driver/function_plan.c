@@ -232,6 +232,8 @@ int function_plan(struct verb_run *v, const struct function_name *name, const js
 	if (rc == 0)
 		rc = backing_check_unshared(v->d, a, err);
 	if (rc == 0)
+		rc = function_check_not_moved(v->d, a->path, err);
+	if (rc == 0)
 		rc = check_bound(request, a, driver, err);
 	if (rc == 0 && !strcmp(driver, ENV_DRIVER_NVME))
 		return plan_seen(v, force, a, err);

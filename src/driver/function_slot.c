@@ -48,6 +48,54 @@ static const struct probe_nvme *at_address(const struct probe_node *node, const 
 	return NULL;
 }
 
+/* Nothing says that @a is not where it was; under vfio-pci the kernel tells no serial. */
+static bool is_in_place(const struct probe_node *node, const struct accelerator *a)
+{
+	const struct probe_nvme *f = at_address(node, a->path);
+
+	return f && (!f->controller[0] || !strcmp(f->serial, a->serial));
+}
+
+bool function_is_of(const struct probe_node *node, const struct probe_nvme *f,
+		    const struct accelerator *a)
+{
+	if (!is_function(a))
+		return false;
+	if (!strcmp(f->address, a->path))
+		return true;
+	return a->serial[0] && !strcmp(f->serial, a->serial) && !is_in_place(node, a);
+}
+
+static int refuse_moved(const struct probe_node *node, const struct probe_nvme *f,
+			const struct accelerator *a, struct error *err)
+{
+	if (!strcmp(f->address, a->path) || !function_is_of(node, f, a))
+		return 0;
+	return error_set(err, -EBUSY,
+			 "PCI function %s has the serial \"%s\", that of accelerator %s, which was "
+			 "at %s: put it back to there, or uninstall the accelerator with "
+			 "--keep-backing first",
+			 f->address, f->serial, a->id, a->path);
+}
+
+int function_check_not_moved(struct driver *d, const char *address, struct error *err)
+{
+	struct probe_node *node = look(d);
+	const struct probe_nvme *f = node ? at_address(node, address) : NULL;
+	struct accelerator *list = NULL;
+	ssize_t n = node ? state_accelerators(d->state, &list, err)
+			 : error_set(err, -ENOMEM, "out of memory");
+	int rc = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; f && i < n && rc == 0; i++)
+		rc = refuse_moved(node, f, &list[i], err);
+	free(list);
+	if (node)
+		probe_node_fini(node);
+	free(node);
+	return rc;
+}
+
 /* "; its serial ... is at ... now", where the kernel shows it elsewhere. */
 static void tell_elsewhere(const struct probe_node *node, const struct accelerator *a, char *out,
 			   size_t size)

@@ -29,6 +29,15 @@ struct looks *look_start(struct driver *d, bool all_served);
  */
 json_t *look_finish(struct looks *looks);
 
+/**
+ * owned_mark() - tell of devices and functions that are accelerators' by the record
+ * @devices: @count of them; @node: whose functions are marked too
+ *
+ * Where there is no record, or it may not be read, nothing is marked; install asks for itself.
+ */
+void owned_mark(struct driver *d, struct probe_device *devices, size_t count,
+		struct probe_node *node);
+
 /** look_ceph() - the clusters that this node is configured for; array, new reference */
 json_t *look_ceph(struct driver *d);
 

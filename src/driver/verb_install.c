@@ -134,7 +134,7 @@ static int check_not_of_function(struct driver *d, const struct probe_device *de
 				       dev->path, dev->address, list[i].id);
 	}
 	free(list);
-	return rc;
+	return rc == 0 && dev->address[0] ? function_check_not_moved(d, dev->address, err) : rc;
 }
 
 static int plan_file_or_device(struct driver *d, struct accelerator *a, const char *path,

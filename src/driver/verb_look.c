@@ -79,6 +79,7 @@ static int look_node(struct driver *d, json_t *answer, struct error *err)
 	if (rc == 0)
 		rc = probe_node(d->probe, &devices, node);
 	if (rc == 0) {
+		owned_mark(d, devices.items, devices.count, node);
 		json_object_set_new(answer, "node", probe_node_json(node));
 		json_object_set_new(answer, "devices", devices_json(&devices));
 		probe_node_fini(node);
@@ -235,12 +236,11 @@ static void judge_function(const struct probe_nvme *f, int *score, char *why, si
 		*score += SCORE_NVME + score_of_size(f->size);
 }
 
-static int add_functions(struct driver *d, const struct probe_devices *devices, json_t *list)
+static void add_functions(const struct probe_node *node, json_t *list)
 {
-	struct probe_node *node = calloc(1, sizeof(*node));
-	int rc = node ? probe_node(d->probe, devices, node) : -ENOMEM, score;
-	json_t *all = rc == 0 ? probe_node_json(node) : NULL, *v;
+	json_t *all = probe_node_json(node), *v;
 	char why[480];
+	int score;
 	size_t i;
 
 	json_array_foreach (json_object_get(all, "nvme"), i, v) {
@@ -253,10 +253,6 @@ static int add_functions(struct driver *d, const struct probe_devices *devices, 
 		look_insert(list, json_incref(v));
 	}
 	json_decref(all);
-	if (node)
-		probe_node_fini(node);
-	free(node);
-	return rc;
 }
 
 /* What is named is read thoroughly: it takes the place of the glance at all devices. */
@@ -268,7 +264,8 @@ static void drop_candidate(json_t *list, const char *path)
 	}
 }
 
-static int add_paths(struct driver *d, const json_t *paths, json_t *list, struct error *err)
+static int add_paths(struct driver *d, const json_t *paths, struct probe_node *node, json_t *list,
+		     struct error *err)
 {
 	struct probe_device *dev = calloc(1, sizeof(*dev));
 	json_t *v;
@@ -285,6 +282,7 @@ static int add_paths(struct driver *d, const json_t *paths, json_t *list, struct
 			     : error_set(err, -EINVAL, "the request's \"paths\" must be texts");
 		if (rc == 0) {
 			drop_candidate(list, dev->path);
+			owned_mark(d, dev, 1, node);
 			add_candidate(list, dev);
 			probe_device_fini(dev);
 		}
@@ -296,19 +294,27 @@ static int add_paths(struct driver *d, const json_t *paths, json_t *list, struct
 static int list_blobstore(struct driver *d, const json_t *request, json_t *answer,
 			  struct error *err)
 {
-	struct probe_devices devices;
+	struct probe_node *node = calloc(1, sizeof(*node));
+	struct probe_devices devices = { 0 };
 	json_t *list = json_array();
-	int rc;
+	int rc = node ? 0 : error_set(err, -ENOMEM, "out of memory");
 
 	driver_step(d, "look at the node's devices", 1, 1);
-	rc = probe_devices(d->probe, &devices, err);
+	if (rc == 0)
+		rc = probe_devices(d->probe, &devices, err);
+	if (rc == 0)
+		rc = probe_node(d->probe, &devices, node);
+	if (rc == 0)
+		owned_mark(d, devices.items, devices.count, node);
 	for (size_t i = 0; rc == 0 && i < devices.count; i++)
 		add_candidate(list, &devices.items[i]);
-	if (rc == 0)
-		rc = add_functions(d, &devices, list);
+	if (rc == 0) {
+		add_functions(node, list);
+		rc = add_paths(d, json_object_get(request, "paths"), node, list, err);
+		probe_node_fini(node);
+	}
 	probe_devices_fini(&devices);
-	if (rc == 0)
-		rc = add_paths(d, json_object_get(request, "paths"), list, err);
+	free(node);
 	json_object_set_new(answer, "candidates", list);
 	return rc;
 }

@@ -102,6 +102,7 @@ static const char *check_target(struct driver *d, const struct accelerator *a,
 		tell_stopped(a, history, wrong);
 	else if (!target)
 		drift(wrong, "the target died and waits for its next start");
+	env_drift(d, a, !supervisor, wrong);
 	if (!strcmp(a->kind, "ceph"))
 		check_cluster(d, a, list, n, wrong);
 	else

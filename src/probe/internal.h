@@ -264,8 +264,6 @@ void probe_lvm_names(const char *name, char group[static 128], char volume[stati
 const struct probe_loop *probe_loops(struct probe *p, size_t *count);
 
 /* find.c: findings */
-int probe_find(struct probe_device *d, enum probe_reason reason, enum probe_verdict verdict,
-	       const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /** probe_find_users() - mounts, swap, holders, loop, exports, open files of a block device */
 int probe_find_users(struct probe *p, struct probe_device *d, const char *sys);
 /** probe_find_swap() - @ino as for probe_find_loops() */

@@ -39,6 +39,7 @@ const char *probe_reason_name(enum probe_reason reason)
 		[PROBE_REASON_HEALTH] = "health",
 		[PROBE_REASON_USER_SPACE] = "user-space",
 		[PROBE_REASON_DRIVER] = "driver",
+		[PROBE_REASON_ACCELERATOR] = "accelerator",
 	};
 
 	return names[reason];

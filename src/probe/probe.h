@@ -90,6 +90,7 @@ enum probe_reason {
 	PROBE_REASON_HEALTH,
 	PROBE_REASON_USER_SPACE,
 	PROBE_REASON_DRIVER,
+	PROBE_REASON_ACCELERATOR,
 };
 
 /** probe_reason_name() - "partitions", "mount", ... for JSON */
@@ -172,6 +173,9 @@ struct probe_device {
 enum probe_verdict probe_device_verdict(const struct probe_device *d);
 /** probe_device_reason() - the finding behind the verdict; NULL when the device is free */
 const struct probe_finding *probe_device_reason(const struct probe_device *d);
+/** probe_find() - add a finding, also one of the caller's own; 0 or -ENOMEM */
+int probe_find(struct probe_device *d, enum probe_reason reason, enum probe_verdict verdict,
+	       const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void probe_device_fini(struct probe_device *d);
 /** probe_device_json() - new reference; NULL when memory is short */
 json_t *probe_device_json(const struct probe_device *d);

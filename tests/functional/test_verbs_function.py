@@ -65,6 +65,29 @@ class Node(Cli):
         subprocess.run(["nsenter", "-t", str(self.space.pid), "-m", "--", "sh", "-ec", command],
                        check=True)
 
+    def kernel_has(self, function, serial):
+        """The kernel's own driver has it, as after a boot."""
+        device = f"{PCI}/devices/{function}"
+        self.inside(f"ln -sfn ../../drivers/nvme {device}/driver && mkdir -p {device}/nvme/nvme0 && "
+                    f"echo '{serial}' >{device}/nvme/nvme0/serial")
+
+    def vfio_has(self, function):
+        device = f"{PCI}/devices/{function}"
+        self.inside(f"rm -r {device}/nvme && ln -sfn ../../drivers/vfio-pci {device}/driver")
+
+    def boot_again(self):
+        """Another boot for whoever asks the kernel; nothing runs any more."""
+        boot = self.dir / "boot"
+        boot.write_text("00000000-0000-4000-8000-000000000000\n")
+        self.supervisor_gone()
+        self.inside(f"mount --bind {boot} /proc/sys/kernel/random/boot_id")
+
+    def drift(self):
+        """What status says of the accelerator, whose target does not run."""
+        (found,) = self.status()["accelerators"]
+        assert found["supervisor_pid"] == found["target_pid"] == 0 and not self.is_driven()
+        return " ".join(found["drift"])
+
     def rpc(self, method, **params):
         with RpcClient(self.socket()) as client:
             return client.call(method, **params)
@@ -268,6 +291,51 @@ def test_function_that_is_gone(node, kit):
     node.inside(f"mv {PCI}/devices/{FUNCTION} {PCI}/taken")
     assert f"{FUNCTION} of accelerator a is gone" in node.recover_failed()
     assert "--keep-backing" in node.refused("uninstall", "a").message
+    node("uninstall", "a", "--keep-backing")
+    check_as_before(node)
+
+
+# --- another boot ---------------------------------------------------------------------------------
+
+def test_boot_is_told_and_the_function_kept(node, kit):
+    install(node, kit("24.01"))
+    before = node("attach", "vm1", "--host", HOST)["data"]
+    node.boot_again()
+    node.kernel_has(FUNCTION, "SERIAL1")
+    told = node.drift()
+    assert "the node was booted since the target of a ran" in told
+    assert f"{FUNCTION} has the driver nvme and should have vfio-pci" in told
+    found = {c["path"]: c for c in node("list")["candidates"]}[FUNCTION]
+    assert not found["attach"] and found["score"] == 0
+    assert "is given to the accelerator a" in found["why"]
+    (found,) = [f for f in node("discover")["node"]["nvme"] if f["address"] == FUNCTION]
+    assert (found["verdict"], found["reason"]) == ("in-use", f"{FUNCTION} is given to the "
+                                                   "accelerator a")
+    for words in (["--backing", FUNCTION], ["--memory", "8M"]):
+        assert "accelerator a" in node.refused("install", "b", *words, "--bind", FUNCTION,
+                                               "--target", kit("24.01"), "--no-huge").message
+    assert "was bound to vfio-pci before install, and has the driver nvme" in node.recover_failed()
+    assert f"{FUNCTION} has the driver nvme" in node.drift()
+    node.vfio_has(FUNCTION)
+    assert node("recover")["health"] == "ok"
+    assert node("attach", "vm1", "--host", HOST)["data"] == before
+
+
+def test_security_other_function_after_a_boot_is_not_touched(node, kit):
+    install(node, kit("24.01"))
+    node.boot_again()
+    node.kernel_has(FUNCTION, "SERIAL2")
+    node.kernel_has("0000:02:00.0", "SERIAL1")
+    for told in (node.recover_failed(), node.drift()):
+        assert 'its serial is "SERIAL2", recorded is "SERIAL1"' in told, told
+        assert "at 0000:02:00.0 now" in told
+    node.inside(f"grep -q . {PCI}/devices/*/driver_override && exit 1 || exit 0")
+    for words in (["--backing", "0000:02:00.0"], ["--memory", "8M"]):
+        failure = node.refused("install", "b", *words, "--bind", "0000:02:00.0", "--target",
+                               kit("24.01"), "--no-huge")
+        assert 'has the serial "SERIAL1", that of accelerator a' in failure.message
+    found = {c["path"]: c for c in node("list")["candidates"]}
+    assert "given to the accelerator a" in found["0000:02:00.0"]["why"]
     node("uninstall", "a", "--keep-backing")
     check_as_before(node)
 

@@ -284,6 +284,22 @@ static void test_after_another_boot_nothing_is_given_back(void **state)
 	expect_text(b, NODE "nr_hugepages", "300");
 }
 
+static void test_pages_that_are_missing_are_told(void **state)
+{
+	struct box *b = *state;
+	json_t *list = json_array();
+
+	assert_int_equal(plan_pages(b, 512 * MIB, NULL), 0);
+	env_pages_drift(b->root, &b->e, list);
+	assert_string_equal(json_string_value(json_array_get(list, 0)),
+			    "the target takes 256 hugepages of 2048 KiB and the node has 10");
+	json_array_clear(list);
+	assert_int_equal(env_apply(b->root, &b->e, &b->err), 0);
+	env_pages_drift(b->root, &b->e, list);
+	assert_int_equal(json_array_size(list), 0);
+	json_decref(list);
+}
+
 static void expect_refusal(const struct box *b, int rc, int expected, const char *words)
 {
 	assert_int_equal(rc, expected);
@@ -347,6 +363,7 @@ static void test_nodes_are_not_told(void **state)
 static int plan_device(struct box *b, const char *address)
 {
 	b->err = (struct error)ERROR_INIT;
+	env_boot(b->root, b->e.boot);
 	return env_plan_device(b->root, b->probe, address, NULL, NULL, &b->e, &b->err);
 }
 
@@ -370,6 +387,40 @@ static void test_function_is_bound_and_given_back(void **state)
 		expect_text(b, DEVICE "driver_override", "");
 	}
 	kernel_stop(b);
+}
+
+/* Who is bound to vfio-pci after a boot has it from somebody else, a virtual machine's owner
+ * perhaps. */
+static void test_security_function_of_another_boot_is_left_alone(void **state)
+{
+	struct box *b = *state;
+
+	kernel_start(b);
+	assert_int_equal(plan_device(b, ADDRESS), 0);
+	assert_int_equal(env_apply(b->root, &b->e, &b->err), 0);
+	tree_file(b->root, "proc/sys/kernel/random/boot_id", "second\n");
+	assert_int_equal(env_restore(b->root, &b->e, &b->err), 0);
+	expect_driver(b, "vfio-pci");
+	env_plan_release(b->root, &b->e);
+	assert_int_equal(env_restore(b->root, &b->e, &b->err), 0);
+	expect_driver(b, "vfio-pci");
+	expect_text(b, DEVICE "driver_override", "vfio-pci");
+	kernel_stop(b);
+}
+
+static void test_security_another_function_at_its_address(void **state)
+{
+	struct box *b = *state;
+
+	tree_file(b->root, DEVICE "nvme/nvme0/serial", "FIRST   \n");
+	assert_int_equal(plan_device(b, ADDRESS), 0);
+	assert_string_equal(b->e.devices[0].serial, "FIRST");
+	assert_int_equal(env_check_serial(b->root, &b->e.devices[0], &b->err), 0);
+	tree_file(b->root, DEVICE "nvme/nvme0/serial", "OTHER\n");
+	expect_refusal(b, env_check_serial(b->root, &b->e.devices[0], &b->err), -ENODEV,
+		       "its serial is \"OTHER\", recorded is \"FIRST\"");
+	b->e.devices[0].serial[0] = '\0';
+	assert_int_equal(env_check_serial(b->root, &b->e.devices[0], &b->err), 0);
 }
 
 /* Killed between the steps of the binding: whatever is there leads back. */
@@ -539,10 +590,13 @@ int main(void)
 		TEST(test_only_our_own_pages_are_given_back),
 		TEST(test_larger_memory_in_place_of_the_old),
 		TEST(test_after_another_boot_nothing_is_given_back),
+		TEST(test_pages_that_are_missing_are_told),
 		TEST(test_pages_that_cannot_be_had),
 		TEST(test_pages_that_may_not_be_had),
 		TEST(test_nodes_are_not_told),
 		TEST(test_function_is_bound_and_given_back),
+		TEST(test_security_another_function_at_its_address),
+		TEST(test_security_function_of_another_boot_is_left_alone),
 		TEST(test_function_half_bound_is_given_back),
 		TEST(test_function_without_a_driver),
 		TEST(test_function_of_vfio_stays_there),
