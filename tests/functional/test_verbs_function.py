@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Cli, RpcClient, wait_until
+from conftest import Cli, RpcClient, free_port, wait_until
 from test_verbs_kill import STEPS
 
 REPLAY = Path(__file__).resolve().parents[1] / "replay"
@@ -299,7 +299,8 @@ def test_function_that_is_gone(node, kit):
 
 def test_boot_is_told_and_the_function_kept(node, kit):
     install(node, kit("24.01"))
-    before = node("attach", "vm1", "--host", HOST)["data"]
+    terms = ["--host", HOST, "--listen", f"127.0.0.1:{free_port()}"]
+    before = node("attach", "vm1", *terms)["data"]
     node.boot_again()
     node.kernel_has(FUNCTION, "SERIAL1")
     told = node.drift()
@@ -318,7 +319,7 @@ def test_boot_is_told_and_the_function_kept(node, kit):
     assert f"{FUNCTION} has the driver nvme" in node.drift()
     node.vfio_has(FUNCTION)
     assert node("recover")["health"] == "ok"
-    assert node("attach", "vm1", "--host", HOST)["data"] == before
+    assert node("attach", "vm1", *terms)["data"] == before
 
 
 def test_security_other_function_after_a_boot_is_not_touched(node, kit):
