@@ -20,14 +20,14 @@ BENCH="strace valgrind"
 FUZZ="clang-14 libclang-rt-14-dev libcmocka-dev xz-utils"
 # What Cyborg's sources need, and a placement service: for those tests of tests/python that run the
 # driver in Cyborg (see docs/cyborg.md).
-CYBORG="python3-alembic python3-eventlet python3-glanceclient python3-jsonpatch python3-keystoneauth1
-python3-keystonemiddleware python3-microversion-parse python3-openstacksdk python3-os-resource-classes
-python3-oslo.concurrency python3-oslo.config python3-oslo.context python3-oslo.db python3-oslo.i18n
-python3-oslo.log python3-oslo.messaging python3-oslo.middleware python3-oslo.policy
-python3-oslo.privsep python3-oslo.serialization python3-oslo.service python3-oslo.upgradecheck
-python3-oslo.utils python3-oslo.versionedobjects python3-pastedeploy python3-pbr python3-pecan
-python3-pip python3-placement python3-psutil python3-setuptools python3-sqlalchemy
-python3-stevedore python3-wheel python3-wsme"
+CYBORG="python3-alembic python3-cursive python3-eventlet python3-glanceclient python3-jsonpatch
+python3-keystoneauth1 python3-keystonemiddleware python3-microversion-parse python3-openstacksdk
+python3-os-resource-classes python3-oslo.concurrency python3-oslo.config python3-oslo.context
+python3-oslo.db python3-oslo.i18n python3-oslo.log python3-oslo.messaging python3-oslo.middleware
+python3-oslo.policy python3-oslo.privsep python3-oslo.serialization python3-oslo.service
+python3-oslo.upgradecheck python3-oslo.utils python3-oslo.versionedobjects python3-pastedeploy
+python3-pbr python3-pecan python3-pip python3-placement python3-psutil python3-setuptools
+python3-sqlalchemy python3-stevedore python3-wheel python3-wsme"
 # What stands around Cyborg: its databases, message bus and Keystone, which those tests start themselves.
 SERVICES="mariadb-server-core postgresql python3-keystone python3-psycopg2 python3-pymysql
 rabbitmq-server"

@@ -25,11 +25,14 @@ BUILT_LIBRARY = REPOSITORY / "build" / "meson" / "src" / "driver" / "libcyborg-s
 
 @pytest.fixture(scope="session")
 def library():
-    """The file of the shared library."""
+    """The file of the shared library, copied to where every user may read it: the repository may
+    be below /root, and root takes the place of a state directory's user."""
     path = Path(os.environ.get("CYBORG_SPDK_LIBRARY", BUILT_LIBRARY))
     if not path.exists():
         pytest.skip(f"no {path}: run `make build`, or set CYBORG_SPDK_LIBRARY")
-    return str(path)
+    with tempfile.TemporaryDirectory(prefix="cs-library-") as folder:
+        os.chmod(folder, 0o755)
+        yield shutil.copy(path, folder)
 
 
 @functools.lru_cache(maxsize=None)
