@@ -19,7 +19,8 @@
 #include "base/clock.h"
 #include "driver/driver.h"
 
-#define LEAVE_NS NS_PER_SEC /* of one that was killed */
+#define LEAVE_NS    NS_PER_SEC /* of one that was killed */
+#define DRAIN_READS 64	       /* as much as a pipe may hold */
 
 extern char **environ;
 
@@ -34,7 +35,7 @@ struct stream {
 /**
  * struct child - a running program
  * @timer: of its time limit; NULL once that is over
- * @alone: it leads a process group, which ends with it at the time limit
+ * @alone: it leads a process group, which ends with it
  * @pidfd: readable when it has ended: a program that leaves its output open to a daemon of its own
  *         is not waited for longer
  */
@@ -86,28 +87,35 @@ static void stream_read(void *arg, short revents)
 	more[s->len] = '\0';
 }
 
+static void child_kill(const struct child *c)
+{
+	kill(c->alone ? -c->pid : c->pid, SIGKILL);
+}
+
+/* What it wrote last is in the pipe; who still writes to it is somebody else. */
+static void drain(struct stream *s)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+
+	for (int i = 0; i < DRAIN_READS && s->fd >= 0 && poll(&p, 1, 0) > 0; i++)
+		stream_read(s, POLLIN);
+}
+
 static void on_end(void *arg, short revents)
 {
 	struct child *c = arg;
 
 	(void)revents;
-	/* What it wrote last is in the pipes now. */
-	while (c->out.fd >= 0 &&
-	       poll(&(struct pollfd){ .fd = c->out.fd, .events = POLLIN }, 1, 0) > 0)
-		stream_read(&c->out, POLLIN);
-	while (c->err.fd >= 0 &&
-	       poll(&(struct pollfd){ .fd = c->err.fd, .events = POLLIN }, 1, 0) > 0)
-		stream_read(&c->err, POLLIN);
+	/* As long as it is a zombie its group is no other's. */
+	if (c->alone)
+		child_kill(c);
+	drain(&c->out);
+	drain(&c->err);
 	loop_timer_cancel(c->loop, c->timer);
 	loop_unwatch(c->loop, c->end); /* it stays readable */
 	c->timer = NULL;
 	c->end = NULL;
 	c->ended = true;
-}
-
-static void child_kill(const struct child *c)
-{
-	kill(c->alone ? -c->pid : c->pid, SIGKILL);
 }
 
 /* It sits in the kernel, where nothing ends it: nobody waits for it. */

@@ -142,6 +142,24 @@ static void test_nothing_is_inherited(void **state)
 	child_result_fini(&r);
 }
 
+/* Nor does what it left hold anybody up by writing for ever. */
+static void test_what_it_left_ends_with_it(void **state)
+{
+	struct child *c = begin("yes & echo $! >&2; exit 0", LONG_NS);
+	struct error err = ERROR_INIT;
+	struct child_result r;
+	pid_t left;
+
+	(void)state;
+	assert_int_equal(child_end(c, &r, &err), 0);
+	left = atoi(r.err_out);
+	child_result_fini(&r);
+	assert_true(left > 1);
+	for (int i = 0; i < 1000 && kill(left, 0) == 0; i++)
+		loop_sleep(loop, 5 * NS_PER_MSEC);
+	assert_int_equal(kill(left, 0), -1);
+}
+
 static void test_caller_that_ignores_ends_is_told(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -165,6 +183,7 @@ int main(void)
 		T(test_one_that_ended_lets_the_loop_sleep),
 		T(test_hung_one_is_killed),
 		T(test_nothing_is_inherited),
+		T(test_what_it_left_ends_with_it),
 		T(test_caller_that_ignores_ends_is_told),
 	};
 
