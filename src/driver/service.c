@@ -132,9 +132,12 @@ static int run(struct driver *d, char *const argv[], uint64_t timeout_ns, struct
 	return rc;
 }
 
+/* A reload is slow where units are many: enable and disable do without, since a daemon-reload
+ * follows. */
 static int systemctl(struct driver *d, const char *verb, const char *unit, struct error *err)
 {
-	char *argv[] = { (char *)"systemctl", (char *)verb, (char *)unit, NULL };
+	char *argv[] = { (char *)"systemctl", (char *)"--no-reload", (char *)verb, (char *)unit,
+			 NULL };
 
 	return run(d, argv, SYSTEMCTL_NS, err);
 }
@@ -314,7 +317,8 @@ static int write_unit(enum unit unit, const struct driver *d, const struct accel
 		service_boot_unit(f, d, a, argv[0]);
 	else
 		service_unit(f, d, a, e, argv);
-	bad = ferror(f) || fflush(f) != 0 || fsync(fileno(f)) < 0;
+	/* systemd warns, at every reload, of one that not everybody may read. */
+	bad = ferror(f) || fflush(f) != 0 || fchmod(fileno(f), 0644) < 0 || fsync(fileno(f)) < 0;
 	if (fclose(f) != 0 || bad || rename(tmp, path) < 0) {
 		unlink(tmp);
 		return error_set(err, -EIO, "unit file %s cannot be written", path);
@@ -388,11 +392,11 @@ static int start_unit(struct driver *d, const struct accelerator *a, const struc
 	if (rc == 0)
 		rc = make_boot_unit(d, a, e, err);
 	if (rc == 0)
-		rc = systemctl(d, "daemon-reload", NULL, err);
-	if (rc == 0)
 		rc = systemctl(d, at_once ? "enable" : "disable", target, err);
 	if (rc == 0 && !at_once)
 		rc = systemctl(d, "enable", boot, err);
+	if (rc == 0)
+		rc = systemctl(d, "daemon-reload", NULL, err);
 	if (rc == 0)
 		rc = systemctl(d, "start", target, err);
 	return rc == 0 ? wait_answer(d, p, err) : rc;
