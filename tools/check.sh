@@ -188,6 +188,9 @@ run_part()
 	local counts=$LOGS/$part.counts
 
 	rm -f "$counts" "$counts.xml"
+	case $part in
+	guest | systemd) echo "$part: tail -f $LOGS/guest/*.log" ;;
+	esac
 	"part_$part" >"$LOGS/$part.log" 2>&1
 	code=$?
 	if [ -s "$counts" ]; then

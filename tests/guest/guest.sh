@@ -21,8 +21,8 @@
 #   -k WORDS         more words of the kernel's command line
 #   -l FILE          the kernel's console goes to FILE, as it comes
 #   -s               a Debian system with systemd (see system.sh) in place of the initramfs; its disk
-#                    forgets everything when guest.sh ends. By exit code 194 the script has the guest
-#                    booted again, and is then run again
+#                    forgets everything when guest.sh ends, those of -q do not. By exit code 194 the
+#                    script has the guest booted again, and is then run again
 #
 # Exit codes: the script's own; 124 time limit; 125 the guest died without telling an exit code
 # (kernel panic, QEMU error), or guest.sh itself failed.
@@ -33,6 +33,9 @@
 
 set -u -o pipefail
 export LC_ALL=C
+
+# shellcheck source=tests/guest/packages.sh
+. "$(dirname "$0")/packages.sh"
 
 CACHE=${CYBORG_SPDK_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cyborg-spdk/guest}
 ACCEL=${CYBORG_SPDK_GUEST_ACCEL:-tcg,thread=multi}
@@ -78,8 +81,8 @@ add_libraries()
 	done
 }
 
-# Passes the guest's output on, and keeps the two marked lines to itself; the second may follow
-# output that does not end in a newline.
+# Passes the guest's output on, and keeps the marked lines to itself; that of the end may follow output
+# that does not end in a newline.
 filter()
 {
 	local line
@@ -87,6 +90,7 @@ filter()
 	while IFS= read -r line; do
 		case $line in
 		"$MARK start") ;;
+		"$MARK again") : >"$RUN/again" ;;
 		*"$MARK exit "*)
 			printf '%s' "${line%%"$MARK"*}"
 			echo "${line##* }" >"$RUN/exit"
@@ -115,10 +119,30 @@ print_setup()
 	END
 }
 
-pack()
+# run_qemu: one boot, until $end at most; its exit code in $status. A boot again is another QEMU's: where
+# one starts anew in memory that holds code which it has translated, it checks each write for that, and
+# a kernel may take minutes to come up.
+run_qemu()
 {
-	(cd "$1" && find . -mindepth 1 | sort |
-		"$CACHE/tree/bin/busybox" cpio -o -H newc -R 0:0 2>/dev/null)
+	local filter_pid
+
+	filter <"$RUN/out" &
+	filter_pid=$!
+	# The network is not restricted by QEMU: that would cut 10.0.2.2 off too.
+	timeout -k 5 $((end > SECONDS ? end - SECONDS : 1)) $QEMU -nodefaults -no-user-config -no-reboot \
+		-display none -monitor none \
+		-machine q35 -accel "$ACCEL" -cpu max -smp "$cpus" -m "$memory" \
+		-kernel "$CACHE/kernel" -initrd "$RUN/initrd" -append "$CMDLINE" \
+		-chardev "file,id=console,path=$console,append=on" -serial chardev:console \
+		-chardev stdio,id=out,signal=off -serial chardev:out \
+		-netdev "user,id=net0,ipv6=off$forward" -device virtio-net-pci,netdev=net0,romfile= \
+		${devices[@]+"${devices[@]}"} \
+		</dev/null >"$RUN/out" 2>>"$RUN/qemu.log" &
+	QEMU_PID=$!
+	wait "$QEMU_PID"
+	status=$?
+	QEMU_PID=
+	wait "$filter_pid"
 }
 
 # shellcheck disable=SC2317 # called by the traps
@@ -129,7 +153,7 @@ finish()
 }
 
 files=() programs=() devices=() forward='' log='' limit=120 memory=512M cpus=1 only_image=0
-system=0 reboot=-no-reboot
+system=0
 while getopts f:F:p:t:m:c:q:k:l:bsh option; do
 	case $option in
 	f) files+=("$OPTARG") ;;
@@ -145,7 +169,7 @@ while getopts f:F:p:t:m:c:q:k:l:bsh option; do
 	k) CMDLINE+=" $OPTARG" ;;
 	l) log=$OPTARG ;;
 	b) only_image=1 ;;
-	s) system=1 reboot=-snapshot ;;
+	s) system=1 ;;
 	*) usage ;;
 	esac
 done
@@ -158,11 +182,11 @@ done
 [ $system = 0 ] || "$(dirname "$0")/system.sh" "$CACHE" || exit 125
 [ $only_image = 0 ] || exit 0
 [ $# -ge 1 ] || usage
+initrd=$CACHE/initrd
 if [ $system = 1 ]; then
-	files+=("$CACHE/boot")
-	CMDLINE+=" rdinit=/job/boot systemd.getty_auto=0 systemd.show_status=0"
-	devices=(-drive "file=$CACHE/system.raw,format=raw,if=none,id=system"
-		-device "virtio-blk-pci,drive=system" ${devices[@]+"${devices[@]}"})
+	initrd=$CACHE/system-initrd
+	CMDLINE+=" systemd.getty_auto=0 systemd.show_status=0 systemd.journald.forward_to_console=1 \
+systemd.journald.max_level_console=info"
 fi
 script=$1
 shift
@@ -170,6 +194,7 @@ shift
 
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/guest.XXXXXX") || die "no temporary folder"
 console=${log:-$RUN/console}
+: >"$console" || die "$console: cannot write"
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
@@ -187,27 +212,22 @@ done
 
 # The kernel unpacks archives one after another: the run's own follows the base image, each starting
 # at a multiple of four.
-{ cp "$CACHE/initrd" "$RUN/initrd" && truncate -s %512 "$RUN/initrd"; } ||
-	die "cannot copy $CACHE/initrd"
-pack "$RUN/tree" >>"$RUN/initrd" || die "cannot make the initramfs"
+{ cp "$initrd" "$RUN/initrd" && truncate -s %512 "$RUN/initrd"; } || die "cannot copy $initrd"
+pack "$RUN/tree" "$CACHE/tree/bin/busybox" >>"$RUN/initrd" || die "cannot make the initramfs"
+
+if [ $system = 1 ]; then
+	cp --sparse=always "$CACHE/system.raw" "$RUN/system.raw" || die "cannot copy the system"
+	devices=(-drive "file=$RUN/system.raw,format=raw,if=none,id=system,cache=unsafe"
+		-device "virtio-blk-pci,drive=system" ${devices[@]+"${devices[@]}"})
+fi
 
 mkfifo "$RUN/out" || die "mkfifo"
-filter <"$RUN/out" &
-filter_pid=$!
-# The network is not restricted by QEMU: that would cut 10.0.2.2 off too.
-timeout -k 5 "$limit" $QEMU -nodefaults -no-user-config $reboot -display none -monitor none \
-	-machine q35 -accel "$ACCEL" -cpu max -smp "$cpus" -m "$memory" \
-	-kernel "$CACHE/kernel" -initrd "$RUN/initrd" -append "$CMDLINE" \
-	-chardev "file,id=console,path=$console" -serial chardev:console \
-	-chardev stdio,id=out,signal=off -serial chardev:out \
-	-netdev "user,id=net0,ipv6=off$forward" -device virtio-net-pci,netdev=net0,romfile= \
-	${devices[@]+"${devices[@]}"} \
-	</dev/null >"$RUN/out" 2>"$RUN/qemu.log" &
-QEMU_PID=$!
-wait "$QEMU_PID"
-status=$?
-QEMU_PID=
-wait "$filter_pid"
+end=$((SECONDS + limit))
+run_qemu
+while [ $status = 0 ] && [ -e "$RUN/again" ]; do
+	rm "$RUN/again"
+	run_qemu
+done
 
 [ ! -s "$RUN/qemu.log" ] || sed 's/^/guest.sh: qemu: /' "$RUN/qemu.log" >&2
 [ ! -s "$RUN/exit" ] || exit "$(cat "$RUN/exit")"

@@ -218,12 +218,6 @@ make_tree()
 	print_init >"$tree/init" && chmod 755 "$tree/init"
 }
 
-# pack TREE BUSYBOX: an archive of the tree, all of it root's
-pack()
-{
-	(cd "$1" && find . -mindepth 1 | sort | "$2" cpio -o -H newc -R 0:0 2>/dev/null)
-}
-
 make_image()
 {
 	local new=$CACHE/new deb

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the makers of images share: how Debian packages are had without privileges.
+# What the makers of images share, and guest.sh in part: how Debian packages are had without privileges,
+# and how an initramfs is packed.
 
 # kernel_package KERNEL APT-OPTION...: the newest that this package stands for
 kernel_package()
@@ -60,4 +61,10 @@ make_once()
 		rm -f "$1/$2"
 		"$5" && echo "$3" >"$1/$2"
 	) 9>"$1/$2.lock"
+}
+
+# pack TREE BUSYBOX: an archive of the tree, all of it root's
+pack()
+{
+	(cd "$1" && find . -mindepth 1 | sort | "$2" cpio -o -H newc -R 0:0 2>/dev/null)
 }

@@ -5,8 +5,8 @@
 #
 #   system.sh CACHE
 #
-# Leaves CACHE/system.raw, to be used with QEMU's snapshot=on, and CACHE/boot, which an initramfs runs
-# to go there. Returns at once when they are there. Needs no privileges: a guest makes the file system.
+# Leaves CACHE/system.raw, of which each run takes a copy, and CACHE/system-initrd, which goes there.
+# Returns at once when they are there. Needs no privileges: a guest makes the file system.
 #
 # The packages' own scripts do not run: what tests need of their work is done by make_settings.
 
@@ -35,6 +35,19 @@ libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libkeyutils1
 libaio1 libgnutls30 libhogweed6 libidn2-0 libffi8 libisal2 libjansson4 libmicrohttpd12 libnettle8
 libp11-kit0 libsqlite3-0 libtasn1-6 libunistring2 liburing2"
 
+# Python with what cyborg-spdk-arqd imports where Cyborg is not.
+PACKAGES+=" libexpat1 libpython3.11-minimal libpython3.11-stdlib libyaml-0-2 python3-certifi
+python3-chardet python3-charset-normalizer python3-dateutil python3-debtcollector python3-idna
+python3-importlib-metadata python3-iso8601 python3-keystoneauth1 python3-minimal
+python3-more-itertools python3-msgpack python3-netaddr python3-netifaces python3-os-service-types
+python3-oslo.config python3-oslo.context python3-oslo.i18n python3-oslo.log
+python3-oslo.serialization python3-oslo.utils python3-packaging python3-pbr python3-pkg-resources
+python3-pyinotify python3-pyparsing python3-requests python3-rfc3986 python3-six python3-stevedore
+python3-tz python3-urllib3 python3-wrapt python3-yaml python3-zipp python3.11-minimal tzdata"
+
+# What the initramfs needs to come to its disk.
+BOOT_MODULES="virtio_pci virtio_blk crc32c_generic ext4"
+
 # Not wanted on a node that lives for a minute under emulation.
 MASKED="getty@tty1.service getty-static.service systemd-initctl.socket kmod-static-nodes.service
 systemd-modules-load.service systemd-boot-update.service systemd-sysext.service systemd-binfmt.service systemd-hwdb-update.service systemd-logind.service
@@ -46,6 +59,10 @@ sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount systemd-tmpfiles
 fstrim.timer systemd-pstore.service systemd-user-sessions.service
 modprobe@fuse.service modprobe@drm.service modprobe@efi_pstore.service modprobe@loop.service
 modprobe@dm_mod.service sys-kernel-config.mount"
+
+# Each runs at every daemon-reload, and finds nothing here.
+GENERATORS="bless-boot cryptsetup debug getty gpt-auto hibernate-resume integritysetup rc-local run
+system-update sysv veritysetup"
 
 die()
 {
@@ -82,7 +99,8 @@ print_runner()
 		/job/run "$@"
 		code=$?
 		if [ $code = 194 ]; then
-			exec systemctl --no-block reboot
+			echo "$MARK again"
+			exec systemctl --no-block start reboot.target
 		fi
 		echo "$MARK exit $code"
 		exec systemctl --no-block --force poweroff
@@ -130,6 +148,10 @@ make_settings()
 	for unit in $MASKED; do
 		ln -s /dev/null "$root/etc/systemd/system/$unit"
 	done
+	mkdir "$root/etc/systemd/system-generators" || return 1
+	for unit in $GENERATORS; do
+		ln -s /dev/null "$root/etc/systemd/system-generators/systemd-$unit-generator"
+	done
 	ln -s /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
 	mkdir -p "$root"/{job,etc/systemd/system/multi-user.target.wants}
 	rmdir "$root/job" && ln -s run/job "$root/job"
@@ -141,13 +163,14 @@ make_settings()
 # The first process of the initramfs.
 print_boot()
 {
+	echo '#!/bin/sh'
+	echo "MODULES='$BOOT_MODULES'"
 	cat <<-'END'
-		#!/bin/sh
 		export PATH=/bin
 		mount -t proc proc /proc
 		mount -t sysfs sysfs /sys
 		mount -t devtmpfs devtmpfs /dev
-		modprobe -a virtio_pci virtio_blk ext4
+		modprobe -a $MODULES
 		mount -o noatime /dev/vda /mnt || { echo "no system on /dev/vda"; poweroff -f; }
 		mount -t tmpfs -o mode=755 tmpfs /run
 		cp -a /job /run/job
@@ -157,6 +180,30 @@ print_boot()
 		done
 		exec switch_root /mnt /lib/systemd/systemd
 	END
+}
+
+# make_initrd FILE TREE: busybox, BOOT_MODULES with what they depend on, and print_boot's script
+make_initrd()
+{
+	local tree=$2 from=$CACHE/tree file release
+
+	mkdir -p "$tree"/{bin,dev,mnt,proc,run,sys} && cp "$from/bin/busybox" "$tree/bin/" || return 1
+	for file in cp mkdir modprobe mount poweroff sh stty switch_root; do
+		ln -s busybox "$tree/bin/$file"
+	done
+	release=$(basename "$from"/lib/modules/*)
+	from=$from/lib/modules/$release
+	tree=$tree/lib/modules/$release
+	mkdir -p "$tree" && cp "$from"/modules.{dep,builtin} "$tree/" || return 1
+	# A module's line names all that it depends on, near and far.
+	# shellcheck disable=SC2086 # a list
+	printf '%s\n' $BOOT_MODULES | while read -r file; do
+		sed -n "s,^\([^:]*/$file\.ko[^:]*\):,\1,p" "$from/modules.dep"
+	done | tr ' ' '\n' | sort -u | while read -r file; do
+		mkdir -p "$tree/$(dirname "$file")" && cp "$from/$file" "$tree/$file" || return 1
+	done || return 1
+	print_boot >"$2/init" && chmod 755 "$2/init" &&
+		pack "$2" "$2/bin/busybox" >"$1"
 }
 
 # In a guest: the file system on /dev/vda, of the archive on /dev/vdb.
@@ -181,10 +228,10 @@ make_system()
 	unpack "$new/root" || return 1
 	# A machine's lists of devices take long to read, and no device here is on them.
 	rm -rf "$new"/root/usr/lib/udev/hwdb* "$new"/root/{etc/init.d,var/lib/dpkg}
+	# Where this is another release's Python, the guest compiles for itself, slowly.
+	/usr/bin/python3 -m compileall -q -s "$new/root" "$new"/root/usr/lib/python3{,.11} || return 1
 	cp -a "$CACHE/tree/lib/modules" "$new/root/usr/lib/" && make_settings "$new/root" || return 1
-	(cd "$new/root" && find . -mindepth 1 | sort |
-		"$CACHE/tree/bin/busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$new/system.cpio" ||
-		return 1
+	pack "$new/root" "$CACHE/tree/bin/busybox" >"$new/system.cpio" || return 1
 	truncate -s %512 "$new/system.cpio" && truncate -s $SIZE "$new/system.raw" || return 1
 	print_formatter >"$new/format"
 	"$HERE/guest.sh" -m 512M -t 900 \
@@ -192,8 +239,8 @@ make_system()
 		-q "-drive file=$new/system.cpio,format=raw,if=none,id=b,read-only=on" \
 		-q "-device virtio-blk-pci,drive=a -device virtio-blk-pci,drive=b" \
 		"$new/format" || return 1
-	print_boot >"$new/boot" && chmod 755 "$new/boot" || return 1
-	mv "$new"/{boot,system.raw} "$CACHE/" || return 1
+	make_initrd "$new/system-initrd" "$new/initrd-tree" || return 1
+	mv "$new"/{system-initrd,system.raw} "$CACHE/" || return 1
 	rm -rf "$new"
 }
 

@@ -24,6 +24,7 @@ step()
 	(set -e; "$@") >/tmp/step.log 2>&1
 	code=$?
 	: >/tmp/step.now
+	[ $code = 0 ] || [ $code = 77 ] || tell_failure >>/tmp/step.log 2>&1
 	sed 's/^/    /' /tmp/step.log
 	read -r end rest </proc/uptime
 	if [ $code = 0 ]; then
@@ -33,6 +34,12 @@ step()
 	else
 		echo "@fail $name: exit $code ($start to $end s)"
 	fi
+}
+
+# tell_failure: what a script has to say of a step that failed
+tell_failure()
+{
+	:
 }
 
 # skip TEXT...: inside a step: it does not apply to this peer
@@ -78,7 +85,7 @@ wait_for()
 			echo "waited in vain: $*"
 			return 1
 		fi
-		sleep 0.05
+		sleep 0.2
 	done
 }
 

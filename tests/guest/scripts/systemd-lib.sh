@@ -6,23 +6,18 @@
 
 DIR=/var/lib/cyborg-spdk
 AGENT=cyborg-spdk-agent.service
+ARQD=cyborg-spdk-arqd.service
 UNITS=/etc/systemd/system
 PAGES=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
 KEEP=/root/kept # what is compared after a boot
 
-# tell_processes: of each that is no kernel thread its number, state, where the kernel has it wait, and
-# command line
-tell_processes()
+tell_failure()
 {
-	for folder in /proc/[0-9]*; do
-		words=$(tr '\0' ' ' <"$folder/cmdline") 2>/dev/null
-		[ -n "$words" ] || continue
-		echo "~ ${folder#/proc/} $(sed -n 's/^State:\t\(.\).*/\1/p' "$folder/status")" \
-			"$(cat "$folder/wchan") $words" | cut -c 1-120
-	done 2>/dev/null
+	journalctl --no-pager --lines 20
 }
 
-# watch_steps: tell of a step that takes long where it stands, after 30 s, 60 s, 120 s and so on
+# watch_steps: tell of a step that takes long what it waits for, the last that it said, and where the
+# kernel has each process wait; after 30 s, 60 s, 120 s and so on
 watch_steps()
 {
 	told=
@@ -36,8 +31,10 @@ watch_steps()
 		[ $took -ge "$patience" ] || continue
 		patience=$((patience * 2))
 		echo "~ $step_name: since $took s, waits for: $(cat /tmp/step.wait)"
-		tail -n 2 /tmp/step.log | sed 's/^/~ said: /'
-		tell_processes
+		{
+			tail -n 2 /tmp/step.log
+			ps -p 2 --ppid 2 --deselect -o pid,stat,wchan:24,args | cut -c 1-120
+		} | sed 's/^/~ /'
 	done 2>/dev/null
 }
 
@@ -146,12 +143,20 @@ has_disk()
 connect()
 {
 	sh -c "$(cat "$KEEP.$1") -i 1"
-	wait_for 30 has_disk "$1"
+	wait_for 180 has_disk "$1"
 }
 
 disconnect()
 {
 	nvme disconnect -n "$(cat "$KEEP.$1.nqn")"
+}
+
+# is_hardened UNIT MOST: exposed to no more than this number and its tenths
+is_hardened()
+{
+	systemd-analyze security --no-pager "$1" | tail -n 1 >/tmp/exposure
+	cat /tmp/exposure
+	contains "$(cat /tmp/exposure)" ": [0-$2]\.[0-9] OK"
 }
 
 boots()

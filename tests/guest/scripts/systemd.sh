@@ -15,6 +15,55 @@ agent_starts()
 	systemctl status --no-pager $AGENT
 }
 
+# configure_arqd LINE...: the group [spdk] of its cyborg.conf
+configure_arqd()
+{
+	printf '%s\n' '[spdk]' "$@" | install -D -m 640 -g cyborg /dev/stdin /etc/cyborg/cyborg.conf
+}
+
+# What time does not mend: it is not started again and again.
+arqd_without_credentials()
+{
+	systemd-analyze verify --man=no $ARQD
+	is_hardened $ARQD 3
+	groupadd --system cyborg
+	configure_arqd
+	refused systemctl start $ARQD
+	systemctl status --no-pager $ARQD || true
+	[ "$(systemctl is-failed $ARQD)" = failed ]
+	[ "$(systemctl show -p NRestarts --value $ARQD)" = 0 ]
+	contains "$(journalctl -u $ARQD --no-pager)" "no credentials: set auth_type"
+	systemctl reset-failed $ARQD
+}
+
+# What time may mend: the service waits, longer each time, also when it was killed.
+arqd_without_keystone()
+{
+	configure_arqd "auth_type = password" "auth_url = http://127.0.0.1:9/v3" "username = admin" \
+		"password = hidden-word" "project_name = service" "user_domain_id = default" \
+		"project_domain_id = default" "poll_interval = 1"
+	systemctl start $ARQD
+	wait_for 180 arqd_says "next try in 4 s"
+	systemctl status --no-pager $ARQD
+	contains "$(systemctl show -p StatusText $ARQD)" "127.0.0.1"
+	kill -9 "$(main_pid $ARQD)"
+	wait_for 180 arqd_was_restarted
+	systemctl stop $ARQD
+	[ "$(systemctl show -p Result --value $ARQD)" = success ]
+	refused grep hidden-word /tmp/journal
+}
+
+arqd_was_restarted()
+{
+	[ "$(systemctl show -p NRestarts --value $ARQD)" = 1 ] && [ "$(main_pid $ARQD)" != 0 ]
+}
+
+arqd_says()
+{
+	journalctl -u $ARQD --no-pager >/tmp/journal
+	grep -q "$1" /tmp/journal
+}
+
 device_without_rights()
 {
 	refused_for "/dev/vdb.*ermission" spdk install d0 --backing /dev/vdb
@@ -74,8 +123,8 @@ target_killed()
 {
 	before=$(pid_of e0 2)
 	kill -9 "$before"
-	wait_for 30 is_new e0 2 "$before"
-	wait_for 30 is_healthy spdk
+	wait_for 180 is_new e0 2 "$before"
+	wait_for 180 is_healthy spdk
 	spdk status | grep -A 1 '^e0'
 }
 
@@ -83,16 +132,16 @@ supervisor_killed()
 {
 	before=$(pid_of d0 2)
 	kill -9 "$(pid_of d0 1)" "$before"
-	wait_for 60 is_new d0 2 "$before"
+	wait_for 180 is_new d0 2 "$before"
 	before=$(pid_of e0 2)
 	kill -9 "$(pid_of e0 1)"
-	wait_for 60 is_new e0 2 "$before"
-	wait_for 60 is_healthy spdk
+	wait_for 180 is_new e0 2 "$before"
+	wait_for 180 is_healthy spdk
 	systemctl status --no-pager $AGENT
 	journalctl -u $AGENT --no-pager >/tmp/journal
 	contains "$(cat "/proc/$(pid_of d0 2)/cgroup")" "/$AGENT\$"
 	refused grep "Got notification message" /tmp/journal
-	wait_for 60 same_data
+	wait_for 180 same_data
 }
 
 agent_killed()
@@ -100,7 +149,7 @@ agent_killed()
 	target=$(pid_of d0 2)
 	before=$(main_pid $AGENT)
 	kill -9 "$before"
-	wait_for 30 has_new_main $AGENT "$before"
+	wait_for 180 has_new_main $AGENT "$before"
 	[ "$(pid_of d0 2)" = "$target" ]
 }
 
@@ -112,7 +161,7 @@ agent_hangs()
 	systemctl restart $AGENT
 	before=$(main_pid $AGENT)
 	kill -STOP "$before"
-	wait_for 60 has_new_main $AGENT "$before"
+	wait_for 180 has_new_main $AGENT "$before"
 	journalctl -u $AGENT --no-pager --lines 20
 	contains "$(journalctl -u $AGENT --no-pager)" "Watchdog timeout"
 	rm -r /run/systemd/system/$AGENT.d
@@ -123,8 +172,7 @@ agent_hangs()
 # A target that the agent started: by what the unit forbids, and by what the user may not do.
 agent_is_confined()
 {
-	systemd-analyze security --no-pager $AGENT | tail -n 1
-	contains "$(systemd-analyze security --no-pager $AGENT | tail -n 1)" ': [0-3]\.[0-9] OK'
+	is_hardened $AGENT 3
 	for pid in "$(main_pid $AGENT)" "$(pid_of d0 1)" "$(pid_of d0 2)"; do
 		status_has "$pid" CapBnd 0000000000000000
 		status_has "$pid" NoNewPrivs 1
@@ -151,7 +199,7 @@ before_boot()
 
 all_is_back()
 {
-	wait_for 120 is_healthy spdk
+	wait_for 180 is_healthy spdk
 	spdk status
 	spdk status --json >/tmp/status
 	[ "$(grep -c '"after_boot": true' /tmp/status)" = 3 ]
@@ -183,6 +231,8 @@ if [ "$(phase)" = 0 ]; then
 	step boots boots
 	step install_package install_package
 	step agent_starts agent_starts
+	step arqd_without_credentials arqd_without_credentials
+	step arqd_without_keystone arqd_without_keystone
 	step device_without_rights device_without_rights
 	step install_backings install_backings
 	step data data
