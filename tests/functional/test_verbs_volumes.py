@@ -316,7 +316,7 @@ def test_volume_has_one_instance(store):
 
 
 @pytest.mark.parametrize("words, code, text", [
-    ([], 3, "--size"),
+    ([], 2, "--size SIZE for a new volume"),
     (["--accelerator", "a"], 2, "--size SIZE for a new volume"),
     (["--volume", "none"], 4, "it has []"),
     (["--size", "4M", "--clone", "x"], 2, "leave --size away"),
