@@ -154,6 +154,20 @@ int export_backing(struct client *c, const struct accelerator *a, struct error *
 	return rc;
 }
 
+int backing_look(const struct accelerator *a, struct error *err)
+{
+	struct stat st;
+
+	if (!a->path[0] || is_function(a))
+		return 0;
+	if (stat(a->path, &st) < 0)
+		return error_set(err, -errno, "backing %s: %s", a->path, error_errno_text(-errno));
+	if (strcmp(a->kind, "file") != 0 || (uint64_t)st.st_size == a->size)
+		return 0;
+	return error_set(err, -EPROTO, "backing %s has %lld bytes, recorded are %llu", a->path,
+			 (long long)st.st_size, (unsigned long long)a->size);
+}
+
 static void store_drift(const struct view *v, const struct accelerator *a, json_t *list)
 {
 	const json_t *s = view_by(v->stores, "uuid", a->store_uuid);

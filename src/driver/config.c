@@ -295,6 +295,23 @@ static bool is_named(const json_t *entry, const char *member, const char *const 
 	return false;
 }
 
+/* What was saved is a shorter way to what is recorded, and is saved anew. */
+int config_put_aside(const char *path, struct error *err)
+{
+	char aside[PATH_MAX + 16];
+	json_error_t at;
+	json_t *config = json_load_file(path, 0, &at);
+	bool spoilt = !config && json_error_code(&at) != json_error_cannot_open_file &&
+		      json_error_code(&at) != json_error_out_of_memory;
+
+	json_decref(config);
+	snprintf(aside, sizeof(aside), "%s.spoilt", path);
+	if (!spoilt || rename(path, aside) == 0)
+		return 0;
+	return error_set(err, -errno, "configuration %s, line %d: %s; it cannot be put aside: %s",
+			 path, at.line, at.text, error_errno_text(-errno));
+}
+
 int config_drop(const char *path, const char *const *names, struct error *err)
 {
 	json_t *config, *subsystem, *entries, *entry;
@@ -303,8 +320,9 @@ int config_drop(const char *path, const char *const *names, struct error *err)
 	size_t i;
 	int rc = 0;
 
-	if (access(path, F_OK) < 0)
-		return 0;
+	rc = config_put_aside(path, err);
+	if (rc < 0 || access(path, F_OK) < 0)
+		return rc;
 	config = json_load_file(path, 0, &at);
 	if (!config)
 		return error_set(err, -EILSEQ, "configuration %s, line %d: %s", path, at.line,

@@ -296,6 +296,8 @@ int config_save(struct client *c, const char *path, struct error *err);
 int config_take(struct client *c, json_t **out, struct error *err);
 /** config_write() - whole or not at all, also over a power cut */
 int config_write(const char *path, json_t *config, struct error *err);
+/** config_put_aside() - rename one that is no JSON, which no target starts with */
+int config_put_aside(const char *path, struct error *err);
 /**
  * config_drop() - take out of the file every entry with one of @names as its subsystem, controller
  * or name; 0 when there is none
@@ -348,6 +350,8 @@ int need_method(struct client *c, const char *method, const char *what, struct e
 
 /** export_backing() - the accelerator's bdev and the TCP transport exist, the store is loaded */
 int export_backing(struct client *c, const struct accelerator *a, struct error *err);
+/** backing_look() - a file or device is where it was, and a file as large */
+int backing_look(const struct accelerator *a, struct error *err);
 /** backing_drift() - append to @list a text for each thing of the bdev and store that is wrong */
 void backing_drift(const struct view *v, const struct accelerator *a, json_t *list);
 /**

@@ -114,8 +114,11 @@ int target_start(struct driver *d, const struct accelerator *a, struct error *er
 	if (rc < 0)
 		return rc;
 	target_pids(d, a->id, &supervisor, &target);
-	if (supervisor)
-		return 0;
+	/* Also where the supervisor tries again and again to start one with it. */
+	if (!supervisor || !target)
+		rc = config_put_aside(p.config, err);
+	if (rc < 0 || supervisor)
+		return rc;
 	if (is_function(a))
 		rc = function_check_slot(d, a, err);
 	if (rc == 0 && is_function(a))
@@ -318,6 +321,16 @@ static int restore(struct driver *d, const struct accelerator *a, struct client 
 	return rc;
 }
 
+/* One that was put aside: without it the supervisor's own restarts would bring nothing back. */
+static int save_if_absent(struct driver *d, const struct accelerator *a, struct client *c,
+			  struct error *err)
+{
+	struct target_paths p;
+	int rc = target_paths(d, a->id, &p, err);
+
+	return rc == 0 && access(p.config, F_OK) < 0 ? config_save(c, p.config, err) : rc;
+}
+
 int target_ensure(struct driver *d, const struct accelerator *a, struct client **out,
 		  struct error *err)
 {
@@ -328,6 +341,8 @@ int target_ensure(struct driver *d, const struct accelerator *a, struct client *
 		rc = connect_patiently(d, a, out, err);
 	if (rc == 0)
 		rc = restore(d, a, *out, err);
+	if (rc == 0)
+		rc = save_if_absent(d, a, *out, err);
 	if (rc < 0) {
 		client_destroy(*out);
 		*out = NULL;

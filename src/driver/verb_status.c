@@ -29,15 +29,12 @@ static void check_cluster(struct driver *d, const struct accelerator *a,
 
 static void check_backing(struct driver *d, const struct accelerator *a, json_t *wrong)
 {
-	struct stat st;
+	struct error err = ERROR_INIT;
 
 	if (is_function(a))
 		function_slot_drift(d, a, wrong);
-	else if (a->path[0] && stat(a->path, &st) < 0)
-		drift(wrong, "backing %s: %s", a->path, error_errno_text(-errno));
-	else if (!strcmp(a->kind, "file") && (uint64_t)st.st_size != a->size)
-		drift(wrong, "backing %s has %lld bytes, recorded are %llu", a->path,
-		      (long long)st.st_size, (unsigned long long)a->size);
+	else if (backing_look(a, &err) < 0)
+		drift(wrong, "%s", err.text);
 }
 
 static const char *check_served(struct client *c, const struct accelerator *a,

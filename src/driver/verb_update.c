@@ -154,6 +154,11 @@ static int plan(struct verb_run *v, const json_t *request, struct error *err)
 		rc = choose_kit(v->d, target, &a, &kit, err);
 	if (rc == 0)
 		rc = check_volatile(v->d, &a, lose, err);
+	/* A file that was deleted is there as long as the old target has it open, and no longer. */
+	if (rc == 0 && backing_look(&a, err) < 0)
+		rc = error_prefix(
+			err,
+			"the target of %s stays, another would not find what it serves: ", a.id);
 	if (rc == 0 && is_function(&a))
 		rc = function_check_kit(v, &a, &kit, err);
 	if (rc == 0)

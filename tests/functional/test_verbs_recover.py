@@ -158,3 +158,32 @@ def test_spoilt_database_is_told_with_what_to_do(installed):
     for verb in ["status"], ["recover"], ["detach", "vm1"]:
         failure = installed.refused(*verb)
         assert failure.code == 1 and "bring back a copy" in failure.message
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+def test_spoilt_configuration_is_put_aside(installed, supervised):
+    """All that counts is recorded: a file that no target starts with must not keep it away."""
+    installed("attach", "vm1", "--host", HOST)
+    config = installed.state / "targets" / "a" / "config.json"
+    config.write_text('{"subsystems": [')
+    if supervised:
+        os.kill(installed.pids()[1], signal.SIGKILL)
+        wait_until(lambda: "ends too early" in (config.parent / "target.log").read_text(),
+                   "a start that fails")
+    else:
+        kill_both(installed)
+    wait_until(lambda: outcomes(json.loads(installed.start("recover", "--json").stdout))["a"] in
+               ("ok", "restored"), "recovery")
+    status = installed.status()
+    assert status["health"] == "ok" and len(status["accelerators"][0]["attachments"]) == 1
+    assert (config.parent / "config.json.spoilt").read_text() == '{"subsystems": ['
+    assert json.loads(config.read_text())["subsystems"]
+    installed("detach", "vm1")
+    installed("uninstall", "a")
+
+
+def test_spoilt_configuration_keeps_no_detach(installed):
+    installed("attach", "vm1", "--host", HOST)
+    (installed.state / "targets" / "a" / "config.json").write_text("{")
+    installed("detach", "vm1")
+    assert installed.status()["accelerators"][0]["attachments"] == []

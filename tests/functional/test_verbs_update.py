@@ -240,6 +240,20 @@ def test_wrong_kits_are_refused_before_anything(attached):
     assert attached.pids() == pids
 
 
+def test_deleted_backing_keeps_its_target(attached, program):
+    """With the target that has it open the data would go."""
+    backing, pids = attached.dir / "backing", attached.pids()
+    backing.rename(attached.dir / "elsewhere")
+    failure = attached.refused("update", "a", "--target", program("cyborg-spdk-tgt"))
+    assert failure.code == 4 and "would not find what it serves" in failure.message
+    (attached.dir / "elsewhere").rename(backing)
+    os.truncate(backing, 32 << 20)
+    failure = attached.refused("update", "a", "--target", program("cyborg-spdk-tgt"))
+    assert failure.code == 5 and attached.pids() == pids
+    os.truncate(backing, 16 << 20)
+    attached("update", "a", "--target", program("cyborg-spdk-tgt"))
+
+
 def test_memory_is_not_lost_unasked(node):
     node("install", "m", "--memory", "4M")
     node("attach", "vm1", "--host", HOST)
