@@ -128,13 +128,14 @@ static int check_memory(const char *root, const struct env_pages *p, struct erro
 			 (unsigned long long)(more >> 20), (unsigned long long)(available >> 20));
 }
 
-/* How many are wanted besides those that others use; what @old has counts as free. */
+/* How many are wanted besides those that are others'; what @old has counts as free. */
 static void count_pages(const struct environment *e, const struct environment *old, uint64_t total,
-			uint64_t unused, struct env_pages *p)
+			uint64_t unused, uint64_t kept, struct env_pages *p)
 {
 	uint64_t need = (e->size + p->page_size - 1) / p->page_size;
 	uint64_t used = total > unused ? total - unused : 0, own = 0, added = 0;
 
+	used += kept < unused ? kept : unused;
 	if (old && old->memory == ENV_MEMORY_HUGE) {
 		own = (old->size + p->page_size - 1) / p->page_size;
 		added = old->pages.wanted - old->pages.before;
@@ -145,7 +146,7 @@ static void count_pages(const struct environment *e, const struct environment *o
 }
 
 int env_plan_pages(const char *root, struct environment *e, const struct environment *old,
-		   struct error *err)
+		   uint64_t kept, struct error *err)
 {
 	struct env_pages *p = &e->pages;
 	uint64_t total, unused;
@@ -163,7 +164,7 @@ int env_plan_pages(const char *root, struct environment *e, const struct environ
 				 "hugetlbfs none /dev/hugepages`, or give the target ordinary "
 				 "memory by --no-huge",
 				 (unsigned long long)(p->page_size / 1024));
-	count_pages(e, old, total, unused, p);
+	count_pages(e, old, total, unused, kept, p);
 	if (p->wanted == p->before)
 		return 0;
 	if (may_write(root, p, err) < 0)

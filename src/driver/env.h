@@ -109,13 +109,14 @@ bool env_is_empty(const struct environment *e);
 /**
  * env_plan_pages() - hugepages for @e->size bytes
  * @old: what the target that is to be replaced has; NULL for none
+ * @kept: how many of the free pages are other targets', which do not run
  *
  * On the NUMA node of the first processor. Free pages are taken before more are reserved.
  * Return: 0; -ENOTSUP: no hugepages in this kernel, or no file system for them; -EPERM: more are
  * needed and may not be reserved; -ENOMEM: more than the node has.
  */
 int env_plan_pages(const char *root, struct environment *e, const struct environment *old,
-		   struct error *err);
+		   uint64_t kept, struct error *err);
 /** env_apply() - make it so; may be repeated */
 int env_apply(const char *root, struct environment *e, struct error *err);
 /** env_restore() - put back what was there before, if it was made in this boot; may be repeated */

@@ -184,6 +184,30 @@ static int plan_arguments(struct driver *d, const json_t *request, const struct 
 	return plan_core(d, request, &o, old, e, err);
 }
 
+/* What targets of ours that do not run have reserved in this boot is free, and theirs. */
+static int plan_pages(struct driver *d, const struct environment *old, struct environment *e,
+		      struct error *err)
+{
+	struct accelerator *list = NULL;
+	ssize_t n = state_accelerators(d->state, &list, err);
+	int rc = n < 0 ? (int)n : 0;
+	struct environment other;
+	pid_t supervisor, target;
+	uint64_t kept = 0;
+	char boot[40];
+
+	env_boot(ROOT, boot);
+	for (ssize_t i = 0; i < n && rc == 0; i++) {
+		rc = env_load(d, list[i].id, &other, err);
+		target_pids(d, list[i].id, &supervisor, &target);
+		if (rc == 0 && !target && other.memory == ENV_MEMORY_HUGE &&
+		    other.pages.page_size && !strcmp(other.boot, boot))
+			kept += (other.size + other.pages.page_size - 1) / other.pages.page_size;
+	}
+	free(list);
+	return rc < 0 ? rc : env_plan_pages(ROOT, e, old, kept, err);
+}
+
 bool env_same_memory(const struct environment *a, const struct environment *b)
 {
 	return a->memory == b->memory && a->size == b->size;
@@ -212,7 +236,7 @@ int env_plan(struct driver *d, const json_t *request, const struct kit *kit,
 		out->pages = old->pages;
 		return 0;
 	}
-	return env_plan_pages(ROOT, out, old, err);
+	return plan_pages(d, old, out, err);
 }
 
 /* --- the record ----------------------------------------------------------------------------- */
@@ -400,7 +424,7 @@ static bool is_other_boot(const struct environment *e, char boot[static 40])
 static int make_anew(struct driver *d, const char *id, struct environment *e, const char *boot,
 		     struct error *err)
 {
-	int rc = e->memory == ENV_MEMORY_HUGE ? env_plan_pages(ROOT, e, NULL, err) : 0;
+	int rc = e->memory == ENV_MEMORY_HUGE ? plan_pages(d, NULL, e, err) : 0;
 
 	snprintf(e->boot, sizeof(e->boot), "%s", boot);
 	/* Before it is made: who is killed in between leaves a record of what was there. */

@@ -84,6 +84,19 @@ hugepages_by_update()
 	as_before
 }
 
+# A target that died has its pages when it comes back.
+pages_are_kept()
+{
+	cli install a --memory 8M --target $KIT --hugepages 256M
+	kill -9 "$(sed -n 1p /tmp/state/targets/a/pid)" "$(sed -n 2p /tmp/state/targets/a/pid)"
+	cli install b --memory 8M --target $KIT --hugepages 256M
+	[ "$(cat $PAGES)" = 256 ]
+	cli uninstall b
+	[ "$(cat $PAGES)" = 128 ]
+	cli uninstall a
+	as_before
+}
+
 no_memory()
 {
 	refused_for "MiB available" cli install a --memory 8M --target $KIT --hugepages 64G
@@ -165,6 +178,7 @@ wait_for 30 test -b /dev/nvme0n1
 step no_hugetlbfs no_hugetlbfs
 step hugepages hugepages
 step hugepages_by_update hugepages_by_update
+step pages_are_kept pages_are_kept
 step no_memory no_memory
 step no_vfio no_vfio
 step bind bind

@@ -44,7 +44,8 @@ struct box {
 	pthread_t kernel;
 	int fds[PIPES];
 	int stop[2];
-	bool refuse; /* vfio-pci does not take the device */
+	bool refuse;   /* vfio-pci does not take the device */
+	uint64_t kept; /* pages of targets that do not run */
 };
 
 static void full(const struct box *b, const char *path, char out[static PATH_MAX])
@@ -198,7 +199,7 @@ static int plan_pages(struct box *b, uint64_t size, const struct environment *ol
 	b->e.memory = ENV_MEMORY_HUGE;
 	b->e.size = size;
 	b->err = (struct error)ERROR_INIT;
-	return env_plan_pages(b->root, &b->e, old, &b->err);
+	return env_plan_pages(b->root, &b->e, old, b->kept, &b->err);
 }
 
 static void test_pages_are_reserved_and_given_back(void **state)
@@ -250,6 +251,21 @@ static void test_only_our_own_pages_are_given_back(void **state)
 	env_plan_release(b->root, &b->e);
 	assert_int_equal(env_restore(b->root, &b->e, &b->err), 0);
 	expect_text(b, NODE "nr_hugepages", "0");
+}
+
+/* A target that died has its pages when it comes back. */
+static void test_pages_of_a_target_that_is_down_are_kept(void **state)
+{
+	struct box *b = *state;
+
+	make_pages(b->root, "256\n", "256\n");
+	b->kept = 256;
+	assert_int_equal(plan_pages(b, 512 * MIB, NULL), 0);
+	assert_int_equal(b->e.pages.before, 256);
+	assert_int_equal(b->e.pages.wanted, 512);
+	make_pages(b->root, "256\n", "0\n");
+	assert_int_equal(plan_pages(b, 512 * MIB, NULL), 0);
+	assert_int_equal(b->e.pages.wanted, 512);
 }
 
 static void test_larger_memory_in_place_of_the_old(void **state)
@@ -588,6 +604,7 @@ int main(void)
 		TEST(test_pages_are_reserved_and_given_back),
 		TEST(test_free_pages_are_enough),
 		TEST(test_only_our_own_pages_are_given_back),
+		TEST(test_pages_of_a_target_that_is_down_are_kept),
 		TEST(test_larger_memory_in_place_of_the_old),
 		TEST(test_after_another_boot_nothing_is_given_back),
 		TEST(test_pages_that_are_missing_are_told),
