@@ -68,8 +68,8 @@ class Node(Cli):
     def kernel_has(self, function, serial):
         """The kernel's own driver has it, as after a boot."""
         device = f"{PCI}/devices/{function}"
-        self.inside(f"ln -sfn ../../drivers/nvme {device}/driver && mkdir -p {device}/nvme/nvme0 && "
-                    f"echo '{serial}' >{device}/nvme/nvme0/serial")
+        self.inside(f"ln -sfn ../../drivers/nvme {device}/driver && mkdir -p {device}/nvme/nvme0")
+        self.inside(f"echo '{serial}' >{device}/nvme/nvme0/serial")
 
     def vfio_has(self, function):
         device = f"{PCI}/devices/{function}"
