@@ -159,8 +159,9 @@ def _is_description(device):
 class Memory:
     """The devices as last seen, kept in a file over restarts of the agent."""
 
-    def __init__(self, path):
-        self.path = Path(path)
+    def __init__(self, path, is_mine=True):
+        """is_mine: False where another process keeps the file, which is then only read"""
+        self.path, self._is_mine = Path(path), is_mine
         self.devices = self._read()
 
     def _read(self):
@@ -182,7 +183,7 @@ class Memory:
         if devices == self.devices:
             return
         self.devices = devices
-        if not self.path.parent.is_dir():
+        if not self._is_mine or not self.path.parent.is_dir():
             return
         try:
             with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=self.path.name,

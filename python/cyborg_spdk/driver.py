@@ -55,10 +55,11 @@ class SPDKDriver(GenericDriver):
 
     VENDOR = devices.VENDOR
 
-    def __init__(self, use_helper=True):
-        """use_helper: False in a process of the state directory's own user"""
+    def __init__(self, in_agent=True):
+        """in_agent: False beside the agent, in a process of the state directory's own user, who
+        needs no helper, and may not write what the agent remembers"""
         self._memory = None
-        self._use_helper = use_helper
+        self._in_agent = in_agent
 
     @property
     def _conf(self):
@@ -71,13 +72,14 @@ class SPDKDriver(GenericDriver):
     def _call(self, verb, request, timeout):
         options = self._conf.spdk
         return child.call(verb, request, options.state_dir, options.library, timeout,
-                          options.helper if self._use_helper else None)
+                          options.helper if self._in_agent else None)
 
     def _remembered(self):
         if self._memory is None:
             options = self._conf.spdk
             folder = Path(options.state_dir or default_state_dir())
-            self._memory = devices.Memory(options.memory or folder / devices.CACHE_NAME)
+            self._memory = devices.Memory(options.memory or folder / devices.CACHE_NAME,
+                                          is_mine=self._in_agent)
         return self._memory
 
     def describe(self):

@@ -51,7 +51,7 @@ class Reporter:
 
         from cyborg_spdk.driver import SPDKDriver
         others = [name for name in self._conf.agent.enabled_drivers if name != "spdk_driver"]
-        self._own = SPDKDriver(use_helper=False)
+        self._own = SPDKDriver(in_agent=False)
         return [driver.DriverManager("cyborg.accelerator.driver", name, invoke_on_load=True).driver
                 for name in others]
 
@@ -92,8 +92,11 @@ class Reporter:
         """All devices of the host: the changed accelerators as they are, the others as stubs."""
         from cyborg_spdk.driver import to_objects
 
-        own = [one if one["accelerator"] in changed else dict(one, stub=True)
-               for one in self._own.describe()]
+        seen = self._own.describe()
+        if changed.isdisjoint(one["accelerator"] for one in seen if not one["stub"]):
+            # And perhaps none at all, which would delete what Cyborg knows.
+            raise LookupError(f"{', '.join(sorted(changed))} cannot be seen")
+        own = [one if one["accelerator"] in changed else dict(one, stub=True) for one in seen]
         others = [device for driver in self._drivers for device in driver.discover()]
         for device in others:
             device.stub = True

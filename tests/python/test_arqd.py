@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """cyborg-spdk-arqd against Cyborg's real API and conductor, attaching on the engine."""
 
+import errno
 import json
 import os
 import signal
@@ -118,6 +119,23 @@ def test_conductor_knows_at_once(cloud, node, bound, service):
     assert look() == []
     # A handle in use is Cyborg's own doing.
     assert cloud.everything()[1] == before[1]
+
+
+def test_node_that_cannot_be_seen_is_not_reported_as_empty(cloud, node, bound, service, monkeypatch,
+                                                           tmp_path):
+    """What a report does not name is deleted; nothing is remembered here."""
+    from cyborg_spdk import SpdkError, child
+    before = cloud.everything()
+
+    def refuse(*_):
+        raise SpdkError(errno.ETIMEDOUT, "status gave no answer")
+
+    one = service(report="always", memory=str(tmp_path / "none"))
+    monkeypatch.setattr(child, "call", refuse)
+    assert one.look()
+    one.end_reports()
+    assert len(attached(node)) == 1
+    assert cloud.everything() == before
 
 
 def test_devices_of_other_drivers_are_left_as_they_are(cloud, node, service):

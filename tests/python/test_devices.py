@@ -147,6 +147,14 @@ def test_one_that_is_down_is_told_as_last_seen(seen, devices, tmp_path):
     assert seen(accelerator(health="degraded"))[0]["stub"] is False
 
 
+def test_memory_of_another_process_is_only_read(seen, devices, tmp_path):
+    path = tmp_path / devices.CACHE_NAME
+    memory = devices.Memory(path, is_mine=False)
+    reported = seen(ACCELERATOR, memory=memory)
+    assert devices.stubs(memory.devices) == [dict(d, stub=True) for d in reported]
+    assert not path.exists()
+
+
 def test_memory_survives_and_odd_files_are_not_used(seen, devices, tmp_path):
     reported = seen(ACCELERATOR)
     path = tmp_path / devices.CACHE_NAME
