@@ -47,6 +47,49 @@ static int read_pages(const char *root, const struct env_pages *p, const char *n
 	return sysfs_u64(root, path, out);
 }
 
+static uint64_t read_or_none(const char *root, const char *path)
+{
+	uint64_t n;
+
+	return sysfs_u64(root, path, &n) < 0 ? 0 : n;
+}
+
+/*
+ * What was reserved, and can be written: the kernel counts pages with it that others were given
+ * above it (overcommit), and takes them back when those end.
+ */
+static int read_reserved(const char *root, const struct env_pages *p, uint64_t *out)
+{
+	char path[128];
+	uint64_t surplus;
+	int rc = read_pages(root, p, "nr_hugepages", out);
+
+	pages_path(p, "surplus_hugepages", path, sizeof(path));
+	surplus = read_or_none(root, path);
+	if (rc == 0)
+		*out = *out > surplus ? *out - surplus : 0;
+	return rc;
+}
+
+/* In use, or promised to a mapping that did not touch them yet, which is told of all nodes only. */
+static int read_used(const char *root, const struct env_pages *p, uint64_t *used, uint64_t *unused)
+{
+	struct env_pages all = { .node = -1, .page_size = p->page_size };
+	uint64_t total, promised;
+	char path[128];
+	int rc = read_pages(root, p, "nr_hugepages", &total);
+
+	if (rc == 0)
+		rc = read_pages(root, p, "free_hugepages", unused);
+	if (rc < 0)
+		return rc;
+	pages_path(&all, "resv_hugepages", path, sizeof(path));
+	promised = read_or_none(root, path);
+	*unused = *unused > promised ? *unused - promised : 0;
+	*used = total > *unused ? total - *unused : 0;
+	return 0;
+}
+
 /* "Hugepagesize:    2048 kB"; "MemAvailable: ..." */
 static uint64_t meminfo(const char *root, const char *name)
 {
@@ -129,19 +172,18 @@ static int check_memory(const char *root, const struct env_pages *p, struct erro
 }
 
 /* How many are wanted besides those that are others'; what @old has counts as free. */
-static void count_pages(const struct environment *e, const struct environment *old, uint64_t total,
-			uint64_t unused, uint64_t kept, struct env_pages *p)
+static void count_pages(const struct environment *e, const struct environment *old,
+			uint64_t reserved, uint64_t used, struct env_pages *p)
 {
 	uint64_t need = (e->size + p->page_size - 1) / p->page_size;
-	uint64_t used = total > unused ? total - unused : 0, own = 0, added = 0;
+	uint64_t own = 0, added = 0;
 
-	used += kept < unused ? kept : unused;
 	if (old && old->memory == ENV_MEMORY_HUGE) {
 		own = (old->size + p->page_size - 1) / p->page_size;
 		added = old->pages.wanted - old->pages.before;
 	}
 	used = used > own ? used - own : 0;
-	p->before = total > added ? total - added : 0;
+	p->before = reserved > added ? reserved - added : 0;
 	p->wanted = p->before > used + need ? p->before : used + need;
 }
 
@@ -149,12 +191,12 @@ int env_plan_pages(const char *root, struct environment *e, const struct environ
 		   uint64_t kept, struct error *err)
 {
 	struct env_pages *p = &e->pages;
-	uint64_t total, unused;
+	uint64_t reserved, used, unused;
 
 	p->node = first_node(root);
 	p->page_size = meminfo(root, "Hugepagesize");
-	if (!p->page_size || read_pages(root, p, "nr_hugepages", &total) < 0 ||
-	    read_pages(root, p, "free_hugepages", &unused) < 0)
+	if (!p->page_size || read_reserved(root, p, &reserved) < 0 ||
+	    read_used(root, p, &used, &unused) < 0)
 		return error_set(err, -ENOTSUP,
 				 "this kernel tells of no hugepages: give the target ordinary "
 				 "memory by --no-huge");
@@ -164,7 +206,8 @@ int env_plan_pages(const char *root, struct environment *e, const struct environ
 				 "hugetlbfs none /dev/hugepages`, or give the target ordinary "
 				 "memory by --no-huge",
 				 (unsigned long long)(p->page_size / 1024));
-	count_pages(e, old, total, unused, kept, p);
+	used += kept < unused ? kept : unused;
+	count_pages(e, old, reserved, used, p);
 	if (p->wanted == p->before)
 		return 0;
 	if (may_write(root, p, err) < 0)
@@ -188,11 +231,10 @@ static int apply_pages(const char *root, const struct env_pages *p, struct error
 	uint64_t now;
 	int rc;
 
-	if (p->wanted == p->before || read_pages(root, p, "nr_hugepages", &now) < 0 ||
-	    now >= p->wanted)
+	if (p->wanted == p->before || read_reserved(root, p, &now) < 0 || now >= p->wanted)
 		return 0;
 	rc = write_pages(root, p, p->wanted, err);
-	if (rc == 0 && read_pages(root, p, "nr_hugepages", &now) == 0 && now < p->wanted)
+	if (rc == 0 && read_reserved(root, p, &now) == 0 && now < p->wanted)
 		rc = error_set(err, -ENOMEM,
 			       "%llu hugepages of %llu KiB are needed and the kernel gave %llu: "
 			       "memory is in pieces; reserve them at boot (hugepages=%llu), or "
@@ -207,8 +249,7 @@ static int restore_pages(const char *root, const struct env_pages *p, struct err
 {
 	uint64_t now;
 
-	if (p->wanted == p->before || read_pages(root, p, "nr_hugepages", &now) < 0 ||
-	    now <= p->before)
+	if (p->wanted == p->before || read_reserved(root, p, &now) < 0 || now <= p->before)
 		return 0;
 	return write_pages(root, p, p->before, err);
 }
@@ -271,7 +312,7 @@ void env_plan_release(const char *root, struct environment *e)
 	env_boot(root, boot);
 	if (strcmp(boot, e->boot) != 0)
 		e->device_count = 0;
-	if (strcmp(boot, e->boot) != 0 || read_pages(root, &e->pages, "nr_hugepages", &now) < 0)
+	if (strcmp(boot, e->boot) != 0 || read_reserved(root, &e->pages, &now) < 0)
 		added = now = 0;
 	e->pages.wanted = now;
 	e->pages.before = now > added ? now - added : 0;

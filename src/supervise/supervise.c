@@ -258,11 +258,17 @@ static void describe_end(int status, char *buf, size_t size)
 		snprintf(buf, size, "left with exit code %d", WEXITSTATUS(status));
 }
 
-/* Of what it said: the option that getopt did not take, else its first error, else the end. */
+/* Of what it said: the option that getopt did not take, what DPDK under it lacks, else its first
+ * error, else the end. */
 static const char *telling_words(struct supervisor *s)
 {
-	static const char *const telling[] = { "unrecognized option", "invalid option",
-					       "requires an argument", "*ERROR*: ", NULL };
+	static const char *const telling[] = { "unrecognized option",
+					       "invalid option",
+					       "requires an argument",
+					       "EAL: Not enough",
+					       "EAL: FATAL",
+					       "*ERROR*: ",
+					       NULL };
 
 	while (s->tail_len && s->tail[s->tail_len - 1] == '\n')
 		s->tail[--s->tail_len] = '\0';

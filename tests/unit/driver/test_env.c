@@ -232,6 +232,24 @@ static void test_free_pages_are_enough(void **state)
 }
 
 /* Two accelerators, uninstalled in the order of their installation. */
+/* Of 33 above what was reserved 1 is in use and 32 are promised; they become reserved ones. */
+static void test_pages_that_others_got_above(void **state)
+{
+	struct box *b = *state;
+
+	make_pages(b->root, "33\n", "32\n");
+	tree_file(b->root, NODE "surplus_hugepages", "33\n");
+	tree_file(b->root, "sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "32\n");
+	assert_int_equal(plan_pages(b, 512 * MIB, NULL), 0);
+	assert_int_equal(b->e.pages.before, 0);
+	assert_int_equal(b->e.pages.wanted, 289); /* 33 of theirs, 256 for us */
+	tree_file(b->root, NODE "surplus_hugepages", "0\n");
+	assert_int_equal(env_apply(b->root, &b->e, &b->err), 0);
+	expect_text(b, NODE "nr_hugepages", "289");
+	assert_int_equal(env_restore(b->root, &b->e, &b->err), 0);
+	expect_text(b, NODE "nr_hugepages", "0");
+}
+
 static void test_only_our_own_pages_are_given_back(void **state)
 {
 	struct box *b = *state;
@@ -603,6 +621,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_pages_are_reserved_and_given_back),
 		TEST(test_free_pages_are_enough),
+		TEST(test_pages_that_others_got_above),
 		TEST(test_only_our_own_pages_are_given_back),
 		TEST(test_pages_of_a_target_that_is_down_are_kept),
 		TEST(test_larger_memory_in_place_of_the_old),
