@@ -281,6 +281,34 @@ int config_save(struct client *c, const char *path, struct error *err)
 	return rc;
 }
 
+/* --- by RPC ---------------------------------------------------------------------------------- */
+
+int config_replay(struct client *c, const char *path, struct error *err)
+{
+	json_t *config, *subsystem, *entry;
+	json_error_t at;
+	size_t i, e;
+	int rc = 0;
+
+	config = json_load_file(path, 0, &at);
+	if (!config)
+		return error_set(err, -EILSEQ, "configuration %s, line %d: %s", path, at.line,
+				 at.text);
+	json_array_foreach (json_object_get(config, "subsystems"), i, subsystem) {
+		json_array_foreach (json_object_get(subsystem, "config"), e, entry) {
+			struct error refused = ERROR_INIT;
+
+			if (rc != -ECONNRESET)
+				rc = client_wait(c, view_text(entry, "method"),
+						 json_deep_copy(json_object_get(entry, "params")),
+						 NULL, &refused);
+		}
+	}
+	json_decref(config);
+	return rc == -ECONNRESET ? error_set(err, rc, "the target left by what %s tells it", path)
+				 : 0;
+}
+
 /* --- one subsystem out of it ---------------------------------------------------------------- */
 
 static bool is_named(const json_t *entry, const char *member, const char *const *names)

@@ -294,6 +294,12 @@ int orphans_end(struct driver *d, const struct target_paths *p, struct error *er
 int config_save(struct client *c, const char *path, struct error *err);
 /** config_take() - what the target would save, subsystem by subsystem; @out is a new reference */
 int config_take(struct client *c, json_t **out, struct error *err);
+/**
+ * config_replay() - tell a running target all that the file has
+ *
+ * What it refuses, because it has that already, say, is passed over.
+ */
+int config_replay(struct client *c, const char *path, struct error *err);
 /** config_write() - whole or not at all, also over a power cut */
 int config_write(const char *path, json_t *config, struct error *err);
 /** config_put_aside() - rename one that is no JSON, which no target starts with */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver/function.h"
 #include "driver/verb.h"
 
 static bool is_as_recorded(const char *health, const json_t *status)
@@ -31,6 +32,74 @@ static void tell_reason(const json_t *status, const struct error *err, char *out
 	}
 }
 
+/* Recorded things first, by the record; then the rest, as far as it is possible now. */
+static int serve_without(struct driver *d, const struct accelerator *a, const char *config,
+			 const char *kept, struct error *err)
+{
+	struct client *c;
+	int rc = target_ensure(d, a, &c, err);
+
+	if (rc == 0)
+		rc = config_replay(c, kept, err);
+	if (rc == 0)
+		rc = config_save(c, config, err);
+	client_destroy(c);
+	return rc;
+}
+
+/*
+ * One failing line of the saved configuration keeps a target from its start: a remote disk that
+ * somebody else gave it and that is away, say. That is no reason to keep what is recorded down. The
+ * file is kept for whoever made that line.
+ *
+ * @kept: where it is kept; filled after 0
+ */
+static int start_without(struct driver *d, const struct accelerator *a, char kept[static PATH_MAX],
+			 struct error *err)
+{
+	struct target_paths p;
+	/* Of a function the file has nothing that its next start needs. */
+	int rc = is_function(a) ? -ENOTSUP : target_paths(d, a->id, &p, err);
+
+	if (rc < 0 || snprintf(kept, PATH_MAX, "%s.unusable", p.config) >= PATH_MAX)
+		return rc < 0 ? rc : -ENAMETOOLONG;
+	rc = access(p.config, F_OK) < 0 ? -errno : target_stop(d, a, err);
+	if (rc < 0 || rename(p.config, kept) < 0)
+		return rc < 0 ? rc : -errno;
+	rc = serve_without(d, a, p.config, kept, err);
+	if (rc < 0) {
+		target_stop(d, a, NULL);
+		rename(kept, p.config);
+	}
+	return rc;
+}
+
+static bool is_dead(const struct error *err)
+{
+	return err->code == -EHOSTDOWN || err->code == -ECONNRESET;
+}
+
+/* @why: filled when it was done otherwise than by the saved configuration */
+static int bring_back(struct driver *d, const struct accelerator *a, char *why, size_t size,
+		      struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	char kept[PATH_MAX];
+	struct client *c;
+	int rc = target_ensure(d, a, &c, err);
+
+	if (rc == 0)
+		client_destroy(c);
+	if (rc == 0 || !is_dead(err) || start_without(d, a, kept, &ignored) < 0)
+		return rc;
+	snprintf(
+		why, size,
+		"what is recorded was made anew; the saved configuration, kept as %.400s, does not "
+		"start: %s",
+		kept, err->text);
+	return 0;
+}
+
 /* @outcome: "ok", "restored", "failed", and of a trial "would be restored" */
 static const char *recover_accelerator(struct driver *d, const struct accelerator *a, bool dry_run,
 				       json_t *list)
@@ -39,13 +108,11 @@ static const char *recover_accelerator(struct driver *d, const struct accelerato
 	const char *health, *outcome = "ok";
 	char why[2 * ERROR_TEXT_MAX] = "";
 	json_t *status = status_of(d, a, &health, NULL);
-	struct client *c;
 
 	if (!is_as_recorded(health, status) && dry_run) {
 		outcome = "would be restored";
 	} else if (!is_as_recorded(health, status)) {
-		if (target_ensure(d, a, &c, &err) == 0)
-			client_destroy(c);
+		bring_back(d, a, why, sizeof(why), &err);
 		json_decref(status);
 		status = status_of(d, a, &health, NULL);
 		outcome = is_as_recorded(health, status) ? "restored" : "failed";

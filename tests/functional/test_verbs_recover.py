@@ -71,6 +71,33 @@ def test_namespace_that_somebody_added(installed):
         assert "other" in [b["name"] for b in rpc.call("bdev_get_bdevs")]
 
 
+def test_saved_configuration_that_does_not_start(installed):
+    """A disk that somebody gave to the target is away: what is recorded does not wait for it."""
+    data = installed("attach", "vm1", "--host", HOST)["data"]
+    away, other = installed.dir / "away", "nqn.2016-06.io.spdk:other"
+    away.touch()
+    os.truncate(away, 1 << 20)
+    with RpcClient(installed.socket()) as rpc:
+        rpc.call("bdev_uring_create", name="away", filename=str(away), block_size=512)
+        rpc.call("bdev_malloc_create", name="m", num_blocks=2048, block_size=512)
+        rpc.call("nvmf_create_subsystem", nqn=other, allow_any_host=True)
+        rpc.call("nvmf_subsystem_add_ns", nqn=other, namespace={"bdev_name": "m"})
+    installed("attach", "vm1", "--host", HOST)
+    away.unlink()
+    kill_both(installed)
+    (answer,) = installed("recover")["accelerators"]
+    kept = installed.state / "targets" / "a" / "config.json.unusable"
+    assert answer["outcome"] == "restored" and str(kept) in answer["reason"], answer
+    assert str(away) in answer["reason"] and str(away) in kept.read_text()
+    assert installed.status()["health"] == "ok"
+    assert installed("attach", "vm1", "--host", HOST)["data"] == data
+    with RpcClient(installed.socket()) as rpc:
+        (subsystem,) = [s for s in rpc.call("nvmf_get_subsystems") if s["nqn"] == other]
+        assert subsystem["namespaces"][0]["bdev_name"] == "m"
+    kill_both(installed)
+    assert outcomes(installed("recover")) == {"a": "restored"}
+
+
 def test_one_that_cannot_be_brought_back_keeps_no_other(installed):
     installed("install", "b", "--memory", "8M")
     kill_both(installed)
