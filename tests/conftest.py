@@ -61,6 +61,19 @@ def wait_until(condition, what, seconds=PATIENCE):
         time.sleep(0.002)
 
 
+def has_ended(pid):
+    """Gone, or dead: an orphan stays a zombie where the first process of a container does not reap."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait_for_end(*pids):
+    """Until processes that are not our children have ended."""
+    wait_until(lambda: all(map(has_ended, pids)), f"processes {pids} to end")
+
+
 def free_port():
     """A TCP port of 127.0.0.1 that nobody holds now, none of those that connections are given."""
     while True:

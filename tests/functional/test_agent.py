@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from conftest import SANITIZER_WORDS, RpcClient, free_port, wait_until
+from conftest import SANITIZER_WORDS, RpcClient, free_port, wait_for_end, wait_until
 
 HOST = "nqn.2016-06.io.spdk:host1"
 ROW = re.compile(r'^(\w+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)$')
@@ -21,7 +21,7 @@ ROW = re.compile(r'^(\w+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)$')
 def kill(*pids):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "their end")
+    wait_for_end(*pids)
 
 
 class Agent:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import Cli, RpcClient, free_port, wait_until
+from conftest import Cli, RpcClient, free_port, wait_for_end, wait_until
 from nvme_tcp import Controller
 
 HOST = "nqn.2016-06.io.spdk:host1"
@@ -232,7 +232,7 @@ def test_dead_supervisor_is_told_and_the_next_verb_heals(installed, program):
     data = installed("attach", "vm1", "--host", HOST)["data"]
     supervisor, target = installed.pids()
     os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the target to follow")
+    wait_for_end(target)
     status = installed.status()
     assert status["health"] == "down"
     assert any("supervisor does not run" in text for text in status["accelerators"][0]["drift"])
@@ -245,7 +245,7 @@ def test_detach_of_a_dead_target_does_not_start_it(installed):
     data = installed("attach", "vm1", "--host", HOST)["data"]
     supervisor, target = installed.pids()
     os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the target to follow")
+    wait_for_end(target)
     installed("detach", "vm1")
     assert installed.status()["health"] == "down"
     config = (installed.state / "targets" / "a" / "config.json").read_text()

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import RpcClient, free_port, real_kit, wait_until
+from conftest import RpcClient, free_port, real_kit, wait_for_end, wait_until
 from mini_ceph import POOL, USER, ceph, running_ceph  # noqa: F401 (fixtures)
 from test_verbs_kill import STEPS
 
@@ -67,7 +67,7 @@ class Door:
         """With its supervisor: nobody starts it but a verb."""
         supervisor, target = self.cli.pids("c")
         os.kill(supervisor, signal.SIGKILL)
-        wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the target to follow")
+        wait_for_end(target)
 
     def end(self):
         for instance in self.instances():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Cli, RpcClient, free_port, wait_until
+from conftest import Cli, RpcClient, free_port, wait_for_end, wait_until
 from test_verbs_kill import STEPS
 
 REPLAY = Path(__file__).resolve().parents[1] / "replay"
@@ -95,7 +95,7 @@ class Node(Cli):
     def supervisor_gone(self):
         supervisor, target = self.pids()
         os.kill(supervisor, signal.SIGKILL)
-        wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the target to follow")
+        wait_for_end(target)
 
     def recover_failed(self):
         """What a recover that must fail says of the accelerator."""

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import RpcClient, wait_until
+from conftest import RpcClient, wait_for_end
 from test_verbs_kill import STEPS, end_of
 
 HOST = "nqn.2016-06.io.spdk:host1"
@@ -142,7 +142,7 @@ def test_detach_that_cannot_end_keeps_no_other_from_its_work(store, tmp_path):
     store.killed("detach:unexport", "detach", "vm1", "--delete")
     supervisor, target = store.pids()
     os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the target to follow")
+    wait_for_end(target)
     os.rename(store.dir / "backing", tmp_path / "backing")
     store("install", "b", "--memory", "2M")
     assert store("attach", "vm2", "--accelerator", "b", "--host", HOST)["attachment"]["bdev"] == "b"

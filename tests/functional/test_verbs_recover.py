@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from conftest import RpcClient, wait_until
+from conftest import RpcClient, wait_for_end, wait_until
 
 HOST = "nqn.2016-06.io.spdk:host1"
 
@@ -22,7 +22,7 @@ def kill_both(cli, accelerator="a"):
     pids = cli.pids(accelerator)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "their end")
+    wait_for_end(*pids)
 
 
 def test_nothing_is_installed(node):

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import RpcClient, stale_listener, wait_until
+from conftest import RpcClient, stale_listener, wait_for_end
 
 HOST = "nqn.2016-06.io.spdk:host1"
 IDENTITY = ["nqn", "nsid", "uuid", "nguid", "serial", "model", "port"]
@@ -132,7 +132,7 @@ def test_kit_of_a_script_that_does_not_become_the_target(attached, program):
         target = int(f.read())
     os.kill(supervisor, signal.SIGKILL)
     attached("recover")
-    wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the end of the old target")
+    wait_for_end(target)
     assert attached.status()["health"] == "ok" and recorded(attached) == before
     attached("update", "a", "--target", program("cyborg-spdk-tgt"))
     assert recorded(attached) == before

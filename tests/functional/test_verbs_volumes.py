@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import RpcClient, wait_until
+from conftest import RpcClient, wait_for_end
 
 HOST = "nqn.2016-06.io.spdk:host1"
 MIB = 1 << 20
@@ -471,7 +471,7 @@ def test_recover_brings_volumes_back(store):
     store.write(answers[0])
     supervisor, target = store.cli.pids()
     os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not os.path.exists(f"/proc/{target}"), "the target to follow")
+    wait_for_end(target)
     assert store.cli.status()["health"] == "down"
     assert store.cli("recover")["health"] == "ok"
     assert store.cli.status()["health"] == "ok" and store.holds(answers[0])
