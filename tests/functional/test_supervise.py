@@ -146,7 +146,8 @@ def test_early_end_is_told_with_the_last_words(supervised):
 
 @pytest.mark.parametrize("said, told", [
     ("echo tgt: unrecognized option \"'--bogus'\"; seq 1000", "unrecognized option '--bogus'"),
-    ("echo '[1] *ERROR*: the cause'; echo '[2] *ERROR*: what follows'; seq 200", "words: the cause"),
+    ("echo '[1] *ERROR*: the cause'; echo '[2] *ERROR*: what follows'; seq 200",
+     "words: the cause"),
 ])
 def test_early_end_is_told_with_what_tells_most(supervised, said, told):
     failed = supervised.run("--ready", supervised.dir / "s", "--log", supervised.dir / "log", "--",
