@@ -5,6 +5,7 @@ See tests/real_spdk.py.
 """
 
 import base64
+import contextlib
 import json
 import os
 import stat
@@ -140,13 +141,14 @@ def test_keys_of_the_host(store, key):
     assert store.rpc("keyring_get_keys") == []
 
 
+@contextlib.contextmanager
 def reading(store, answer, key):
     """A host that is connected and reads; started with the key's content of now."""
     data = answer["data"]
     address, port, _ = data["portals"][0]
     nqn = data["target_nqn"]
     process = subprocess.Popen(
-        [store.perf, "-w", "randread", "-q", "1", "-t", "60s", "--quiet", "--hostnqn",
+        [store.perf, "-w", "randread", "-q", "1", "-t", "600s", "--quiet", "--hostnqn",
          data["host_nqn"], "--dhchap-key", str(key), "-r",
          f"trtype:TCP adrfam:IPv4 traddr:{address} trsvcid:{port} subnqn:{nqn}"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -154,8 +156,12 @@ def reading(store, answer, key):
     def reads():
         queues = store.rpc("nvmf_subsystem_get_qpairs", nqn=nqn)
         return [q["auth"]["state"] for q in queues] == ["completed", "completed"]
-    wait_until(reads, "the host")
-    return process
+    try:
+        wait_until(reads, "the host")
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def test_key_rotates_by_attach_again(store, key):
@@ -167,14 +173,12 @@ def test_key_rotates_by_attach_again(store, key):
     old = store.cli.dir / "old.key"
     old.write_text(key.read_text())
     old.chmod(0o600)
-    reader = reading(store, answer, key)
-    key.write_text(key_text(secret=SECRET[::-1]))
-    assert store.attach(*words)["attachment"] == answer["attachment"]
-    assert store.io(answer, "--identify", "--dhchap-key", old).returncode == 3
-    assert store.io(answer, "--identify", "--prove", "--dhchap-key", key).returncode == 0
-    assert reader.poll() is None, reader.communicate()
-    reader.terminate()
-    reader.communicate()
+    with reading(store, answer, key) as reader:
+        key.write_text(key_text(secret=SECRET[::-1]))
+        assert store.attach(*words)["attachment"] == answer["attachment"]
+        assert store.io(answer, "--identify", "--dhchap-key", old).returncode == 3
+        assert store.io(answer, "--identify", "--prove", "--dhchap-key", key).returncode == 0
+        assert reader.poll() is None
     key.write_text("no key")
     failure = store.refused(*words)
     assert failure.code == 2 and "DHHC-1:" in failure.message
