@@ -9,11 +9,15 @@ import signal
 import sys
 import threading
 
-from oslo_config import cfg
-from oslo_log import log
+try:
+    from oslo_config import cfg
+    from oslo_log import log
 
-from cyborg_spdk import __version__, config, report
-from cyborg_spdk.arqs import Cyborg, CyborgError
+    from cyborg_spdk import __version__, config, report
+    from cyborg_spdk.arqs import Cyborg, CyborgError
+except ModuleNotFoundError as e:
+    sys.exit(f"cyborg-spdk-arqd: this Python ({sys.executable}) has no module {e.name}: install "
+             "cyborg-spdk into the one that runs cyborg-agent, or as cyborg-spdk[arqd]")
 from cyborg_spdk.library import Spdk, SpdkError
 from cyborg_spdk.notify import notify
 from cyborg_spdk.reconcile import Reconciler

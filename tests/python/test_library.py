@@ -243,3 +243,12 @@ def test_version_is_that_of_the_library(spdk):
     assert spdk.version().startswith(cyborg_spdk.__version__ + ",")
     text = (REPOSITORY / "pyproject.toml").read_text()
     assert f'version = "{cyborg_spdk.__version__}"' in text
+
+
+def test_service_without_what_it_needs_says_so():
+    program = "import sys; sys.modules['oslo_config'] = None; import cyborg_spdk.arqd"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], text=True,
+                          env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert "has no module oslo_config" in done.stdout
