@@ -233,7 +233,7 @@ int env_verb_restore(struct verb_run *v, struct error *err);
 /**
  * env_ensure() - before a start of the target: what is recorded is there, also after another boot
  *
- * Return: 0; what env_apply() and env_check_device() say.
+ * Return: 0; what env_apply(), env_check_serial() and env_check_device() say.
  */
 int env_ensure(struct driver *d, const char *id, struct error *err);
 /**

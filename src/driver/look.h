@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the verbs that only look share: running targets with what they serve, Ceph.
+ * What the verbs that only look share: running targets with what they serve, whose devices are by
+ * the record, Ceph.
  *
  * Threading: as driver.h.
  */
