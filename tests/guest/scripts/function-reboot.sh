@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Two accelerators on NVMe functions, on a node that ends without notice and is booted again. What
-# it keeps lies on /dev/vda.
+# Accelerators on two NVMe functions: without hugepages, with a target killed, and on a node that
+# ends without notice and is booted again. What it keeps lies on /dev/vda.
 #
 #   function-reboot.sh first|again|other|agent
 #
@@ -74,6 +74,21 @@ both_are_right()
 
 # --- first ----------------------------------------------------------------------------------------
 
+# The function reads and writes ordinary memory, by the IOMMU.
+no_huge()
+{
+	cli install a --backing $FUNCTION --bind $FUNCTION --target "$TARGET" --no-huge \
+		--target-argument --interrupt-mode
+	[ "$(cat $PAGES) $(driver $FUNCTION)" = "$RESERVED vfio-pci" ]
+	attach vm1
+	data vm1 --workload write --verify-pattern persistent
+	same_data vm1
+	cli detach vm1
+	cli uninstall a --wipe
+	as_before
+	cmp -n 67108864 "$(disk_of $FUNCTION)" /dev/zero
+}
+
 two_functions()
 {
 	# shellcheck disable=SC2086 # words
@@ -91,6 +106,25 @@ two_functions()
 	identity | tee $ANSWERS/identity
 	sync
 	both_are_right
+}
+
+is_writing()
+{
+	[ "$(grep -c ':1145 01 ' /proc/net/tcp)" -ge 2 ] # port 4421: admin queue and I/O queue
+}
+
+# What the device was doing when its driver died is over before another one has it.
+killed_in_flight()
+{
+	perf vm2 --workload randwrite -q 128 -o 64K --time 60 >/tmp/io 2>&1 &
+	wait_for 20 is_writing
+	kill -9 "$(pid_of b 1)" "$(pid_of b 2)"
+	refused wait $!
+	cat /tmp/io
+	cli recover
+	data vm2 --workload write --verify-pattern persistent
+	both_are_right
+	sync
 }
 
 # --- again ----------------------------------------------------------------------------------------
@@ -204,7 +238,9 @@ mkdir -p $ANSWERS
 prepare_node
 case $1 in
 first)
+	step no_huge no_huge
 	step two_functions two_functions
+	step killed_in_flight killed_in_flight
 	;;
 again)
 	step told told
