@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import RpcClient, RpcError, real_kit, wait_until
+from conftest import RpcClient, RpcError, free_port, real_kit, wait_until
 
 REPLAY = Path(__file__).resolve().parents[1] / "replay"
 sys.path.insert(0, str(REPLAY))
@@ -87,12 +87,14 @@ def test_whole_life(node, kit, release):
 @pytest.mark.parametrize("release", WITH_TCP)
 def test_exports_are_back_after_a_crash(node, kit, release):
     install(node, kit(release))
-    attached = node("attach", "vm1", "--host", HOST)
+    # A port of its own: one that attach chooses others may take while the target is away.
+    words = ["attach", "vm1", "--host", HOST, "--listen", f"127.0.0.1:{free_port()}"]
+    attached = node(*words)
     _, before = node.pids()
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: node.pids()[1] not in (0, before) and node.status()["health"] == "ok",
                "the target to be back with its exports")
-    again = node("attach", "vm1", "--host", HOST)
+    again = node(*words)
     assert again["data"] == attached["data"]
 
 
@@ -101,11 +103,13 @@ def test_volumes_are_back_after_a_start_that_cannot_wait_for_them(node, kit, pro
     """Before 21.01 a start would fail by them; a target that loads them, for one that does not."""
     words = ["--scenario", "blobstore", "--cluster-size", "64K"]
     install(node, kit(release), *words)
-    data = node("attach", "vm1", "--host", HOST, "--size", "1M", "--qos", "rw_mb=50")["data"]
+    attach = ["attach", "vm1", "--host", HOST, "--size", "1M", "--qos", "rw_mb=50",
+              "--listen", f"127.0.0.1:{free_port()}"]
+    data = node(*attach)["data"]
     with RpcClient(node.socket()) as rpc:
         rpc.call("nvmf_subsystem_create" if release == "19.01" else "nvmf_create_subsystem",
                  nqn="nqn.2016-06.io.spdk:other", allow_any_host=True)
-    node("attach", "vm2", "--host", HOST, "--size", "1M")
+    node("attach", "vm2", "--host", HOST, "--size", "1M", "--listen", f"127.0.0.1:{free_port()}")
     saved = (node.state / "targets" / "a" / "config.json").read_text()
     assert (data["target_nqn"] in saved) == (release == "22.01")
     assert "nqn.2016-06.io.spdk:other" in saved
@@ -114,8 +118,7 @@ def test_volumes_are_back_after_a_start_that_cannot_wait_for_them(node, kit, pro
     wait_until(lambda: node.pids()[1] not in (0, before), "the next start")
     node("recover")
     assert node.status()["health"] == "ok"
-    assert node("attach", "vm1", "--host", HOST, "--size", "1M", "--qos",
-                "rw_mb=50")["data"] == data
+    assert node(*attach)["data"] == data
     for target, words in ((program("cyborg-spdk-tgt"), []), (kit(release), ["--no-huge"])):
         node("update", "a", "--target", target, *words)
         assert node.status()["health"] == "ok"
