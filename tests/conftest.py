@@ -62,7 +62,7 @@ def wait_until(condition, what, seconds=PATIENCE):
 
 
 def has_ended(pid):
-    """Gone, or dead: an orphan stays a zombie where the first process of a container does not reap."""
+    """Gone, or dead: an orphan stays a zombie where a container's first process does not reap."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
