@@ -93,6 +93,22 @@ static bool recover_patient(struct look *l, struct patient *p)
 	return true;
 }
 
+/* Whether it is to be tried now. Its supervisor, or a person, may have got ahead of the next try.
+ */
+static bool look_at_patient(struct patient *p, const json_t *accelerator)
+{
+	bool failed = p->pause_ns != 0, due;
+	char reason[sizeof(p->reason)];
+
+	memcpy(reason, p->reason, sizeof(reason));
+	due = patient_look(p, accelerator, clock_ns());
+	if (failed && !p->sick)
+		journal(LOG_NOTICE, "recovered",
+			json_pack("{s:s, s:s, s:b}", "accelerator", p->id, "was", reason,
+				  "by_itself", true));
+	return due;
+}
+
 /* A verb that did not end, and whose process is gone: it holds nothing back but itself. */
 static bool recover_interrupted(struct look *l, const json_t *interrupted)
 {
@@ -124,7 +140,7 @@ static bool mend(struct look *l, const json_t *status)
 
 		if (!p)
 			continue;
-		if (patient_look(p, a, clock_ns()) && l->recover)
+		if (look_at_patient(p, a) && l->recover)
 			tried |= recover_patient(l, p);
 		look_ping(l);
 	}

@@ -59,8 +59,10 @@ static int start_without(struct driver *d, const struct accelerator *a, char kep
 {
 	struct target_paths p;
 	/* Of a function the file has nothing that its next start needs. */
-	int rc = is_function(a) ? -ENOTSUP : target_paths(d, a->id, &p, err);
+	int rc = is_function(a) ? -ENOTSUP : backing_look(a, err);
 
+	if (rc == 0)
+		rc = target_paths(d, a->id, &p, err);
 	if (rc < 0 || snprintf(kept, PATH_MAX, "%s.unusable", p.config) >= PATH_MAX)
 		return rc < 0 ? rc : -ENAMETOOLONG;
 	rc = access(p.config, F_OK) < 0 ? -errno : target_stop(d, a, err);

@@ -141,7 +141,7 @@ def test_what_cannot_be_brought_back_is_tried_again_and_told(installed, agent):
     failed = agent.events("recovery_failed")[0]
     assert failed["accelerator"] == "a" and failed["next_try_s"] == 1 and "backing" in failed[
         "reason"] + failed["was"]
-    assert not agent.healthy()
+    wait_until(lambda: not agent.healthy(), "its word of that")
     sick, = agent.status()["agent"]["sick"]
     assert sick["accelerator"] == "a" and sick["tries"] >= 1
     (installed.dir / "elsewhere").rename(installed.dir / "backing")
