@@ -720,6 +720,7 @@ def test_security_auth_secrets_are_in_no_log_or_configuration(both, target_facto
     both.target.stop()
     again = target_factory("-c", str(config))
     both.rpc = again.client()
+    both.rpc.call("framework_wait_init")
     assert both.gets_in(ctrlr="ckey0") and not both.gets_in(key=None)
 
 
