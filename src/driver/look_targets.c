@@ -352,7 +352,7 @@ static void look_destroy(struct look *l)
 static void greet_early(struct looks *all)
 {
 	char sockets[EARLY_MAX][PROBE_SOCKET_SIZE];
-	size_t n = probe_target_sockets(all->d->probe, all->d->dir, sockets, EARLY_MAX);
+	size_t n = probe_target_sockets(all->d->probe, sockets, EARLY_MAX);
 
 	for (size_t i = 0; i < n; i++) {
 		struct look *l = look_create(all, sockets[i]);

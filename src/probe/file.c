@@ -29,9 +29,26 @@ static int find_opens(struct probe *p, struct probe_device *d, const struct stat
 			  "%s is open in process %d (%s)", d->path, o->pid, o->command);
 }
 
-pid_t probe_lock_pid(const struct probe *p, const struct stat *st)
+void probe_keep_locks(struct probe *p)
 {
 	FILE *f = probe_fopen(p, "/proc/locks");
+	size_t room = 0;
+	ssize_t n = f ? getdelim(&p->locks, &room, '\0', f) : -1;
+
+	p->locks_len = n > 0 ? (size_t)n : 0;
+	if (f)
+		fclose(f);
+}
+
+void probe_drop_locks(struct probe *p)
+{
+	free(p->locks);
+	p->locks = NULL;
+}
+
+pid_t probe_lock_pid(const struct probe *p, const struct stat *st)
+{
+	FILE *f = p->locks ? fmemopen(p->locks, p->locks_len, "r") : probe_fopen(p, "/proc/locks");
 	char line[512], want[64];
 	int pid = 0, found = 0;
 

@@ -89,6 +89,7 @@ struct probe_loop {
  * @pins: paths of mount namespaces that may have no process
  * @paths, @identities: what was asked of paths outside /dev
  * @blind_fds, @blind_mounts: processes whose files, and whose mounts, this user may not see
+ * @locks: see probe_keep_locks()
  * @patience_ns: PROBE_PATIENCE_NS; less in tests
  * @stuck: children that could not be killed yet
  * @wait, @turn, @meanwhile_arg: see probe_set_meanwhile(); NULL: nothing else is done
@@ -113,6 +114,8 @@ struct probe {
 	bool have_mappings;
 	unsigned int blind_fds, blind_mounts;
 	bool looked, have_loops;
+	char *locks;
+	size_t locks_len;
 	uint64_t patience_ns;
 	pid_t stuck[16];
 	size_t stuck_count;
@@ -280,6 +283,12 @@ int probe_find_exports(struct probe *p, struct probe_device *d, ino_t ino);
 struct stat;
 /** probe_lock_pid() - who holds a lock on a file, of any kind; 0 when nobody is known to */
 pid_t probe_lock_pid(const struct probe *p, const struct stat *st);
+/**
+ * probe_keep_locks() - read them once for what follows, until probe_drop_locks(): the kernel takes
+ * some ten milliseconds to tell them, since it waits for all cores
+ */
+void probe_keep_locks(struct probe *p);
+void probe_drop_locks(struct probe *p);
 
 /* pci.c */
 

@@ -372,14 +372,12 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
 
 /**
  * probe_target_sockets() - those of them that can be told without looking at each process
- * @dir: as of probe_targets()
- * @out: paths of listening sockets in this mount namespace whose lock file is held as SPDK does,
- * and which have a target's name or are held by a target's program
+ * @out: paths of listening sockets in this mount and network namespace with a lock file beside, as
+ *       SPDK has it, whose listener runs a target's program
  *
  * Return: how many, @room at most.
  */
-size_t probe_target_sockets(struct probe *p, const char *dir, char (*out)[PROBE_SOCKET_SIZE],
-			    size_t room);
+size_t probe_target_sockets(struct probe *p, char (*out)[PROBE_SOCKET_SIZE], size_t room);
 
 /**
  * probe_target_open() - the socket of a target, to be connected to as /proc/self/fd/N

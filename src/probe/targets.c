@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "probe/internal.h"
@@ -212,10 +214,8 @@ static void set_socket(struct probe_target *t, const char *path)
 /*
  * SPDK and the engine hold a lock beside the socket; a FIFO put there may not stop us. Only looked
  * at: a lock tried here could make a target's start fail.
- *
- * @holder: 0 when it is not known
  */
-static bool is_locked(const struct probe *p, const char *socket, pid_t *holder)
+static bool is_locked(const struct probe *p, const char *socket)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[2 * PATH_MAX];
@@ -223,14 +223,13 @@ static bool is_locked(const struct probe *p, const char *socket, pid_t *holder)
 	bool held;
 	int fd;
 
-	*holder = 0;
 	snprintf(path, sizeof(path), "%s%s.lock", p->root, socket);
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == EACCES;
-	held = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	*holder = held ? probe_lock_pid(p, &st) : 0;
-	held = held && (*holder || (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK));
+	held = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       ((fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) ||
+		probe_lock_pid(p, &st));
 	close(fd);
 	return held;
 }
@@ -257,7 +256,6 @@ static void take_socket(struct finder *f, const char *path, unsigned long long i
 	pid_t pid = probe_socket_pid(f->p, inode);
 	const struct process *x = find_process(f, pid);
 	struct probe_target *t = calloc(1, sizeof(*t)), *kept;
-	pid_t holder;
 
 	if (!t)
 		return;
@@ -268,7 +266,7 @@ static void take_socket(struct finder *f, const char *path, unsigned long long i
 	else if (pid)
 		t->contained = is_contained(f->p, pid);
 	set_socket(t, path);
-	t->locked = is_locked(f->p, t->socket, &holder);
+	t->locked = is_locked(f->p, t->socket);
 	if (is_rpc(f, x, t, path)) {
 		struct process *other = x || !pid ? NULL : malloc(sizeof(*other));
 
@@ -404,6 +402,7 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
 	struct finder f = { .p = p, .dir = dir };
 
 	probe_look(p);
+	probe_keep_locks(p);
 	for (size_t i = 0; i < p->runs_target_count; i++)
 		add_process(&f, p->runs_target[i]);
 	read_sockets(&f, "");
@@ -424,6 +423,7 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
 		if (f.processes[i].contained)
 			read_cpu_locks(&f, folder);
 	}
+	probe_drop_locks(p);
 	free(f.processes);
 	if (f.rc < 0) {
 		free(f.targets);
@@ -436,22 +436,43 @@ ssize_t probe_targets(struct probe *p, const char *dir, struct probe_target **ou
 	return f.rc < 0 ? f.rc : (ssize_t)f.count;
 }
 
-/* Others lock beside their sockets as well: a display server does. */
-static bool is_certain(struct probe *p, const char *dir, const char *path)
+static bool has_lock_file(const struct probe *p, const char *socket)
+{
+	char path[2 * PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s.lock", p->root, socket);
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Who began to listen there; 0 when that is not told. Nothing is sent. */
+static pid_t listener_of(const char *socket_path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct ucred peer = { .pid = 0 };
+	socklen_t len = sizeof(peer);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.107s", socket_path);
+	if (fd >= 0 && (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+			getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0))
+		peer.pid = 0;
+	if (fd >= 0)
+		close(fd);
+	return peer.pid;
+}
+
+/* Others have locks beside their sockets as well, as a display server does: they run no target. */
+static bool is_certain(struct probe *p, const char *path)
 {
 	char program[PATH_MAX];
-	pid_t holder;
+	pid_t pid = path[0] == '/' && has_lock_file(p, path) ? listener_of(path) : 0;
 
-	if (path[0] != '/' || !is_locked(p, path, &holder))
-		return false;
-	if (has_word(path, dir))
-		return !strstr(base_name(path), "vhost");
-	return holder && probe_readlink(p, program, sizeof(program), "/proc/%d/exe", holder) &&
+	return pid && probe_readlink(p, program, sizeof(program), "/proc/%d/exe", pid) &&
 	       probe_is_target_program(program);
 }
 
-size_t probe_target_sockets(struct probe *p, const char *dir, char (*out)[PROBE_SOCKET_SIZE],
-			    size_t room)
+size_t probe_target_sockets(struct probe *p, char (*out)[PROBE_SOCKET_SIZE], size_t room)
 {
 	FILE *file = probe_fopen(p, "/proc/net/unix");
 	unsigned long long inode;
@@ -459,7 +480,7 @@ size_t probe_target_sockets(struct probe *p, const char *dir, char (*out)[PROBE_
 	size_t n = 0;
 
 	while (n < room && file && fgets(line, sizeof(line), file))
-		n += listens(line, &inode, out[n]) && is_certain(p, dir, out[n]);
+		n += listens(line, &inode, out[n]) && is_certain(p, out[n]);
 	if (file)
 		fclose(file);
 	return n;
