@@ -342,6 +342,27 @@ def rpc(target):
     return target.client()
 
 
+def _try_client(path):
+    try:
+        return RpcClient(path)
+    except OSError:
+        return None
+
+
+@pytest.fixture
+def spdk(tmp_path):
+    """A connection to a real SPDK that stands for itself; some files have one of another kind."""
+    path = tmp_path / "spdk.sock"
+    with open(tmp_path / "spdk.log", "w") as log:
+        process = real_spdk.start(path, stdout=log, stderr=log)
+    wait_until(path.exists, "the real SPDK", 60)
+    rpc = wait_until(lambda: _try_client(path), "the real SPDK", 60)
+    yield rpc
+    rpc.close()
+    process.terminate()
+    process.wait(60)
+
+
 class Failure:
     """What a refused verb said."""
 

@@ -13,8 +13,7 @@ import pytest
 
 import nvme_auth
 import nvme_tcp as nvme
-import real_spdk
-from conftest import RpcClient, RpcError, wait_until
+from conftest import RpcError, wait_until
 from nvme_auth import Auth, key_text
 from nvmf_target import NQN, Nvmf
 
@@ -725,26 +724,6 @@ def test_security_auth_secrets_are_in_no_log_or_configuration(both, target_facto
 
 
 # --- a real SPDK ----------------------------------------------------------------------------------
-
-@pytest.fixture
-def spdk(tmp_path):
-    path = tmp_path / "spdk.sock"
-    with open(tmp_path / "spdk.log", "w") as log:
-        process = real_spdk.start(path, stdout=log, stderr=log)
-    wait_until(path.exists, "the real SPDK", 60)
-    rpc = wait_until(lambda: attempt(path), "the real SPDK", 60)
-    yield rpc
-    rpc.close()
-    process.terminate()
-    process.wait(60)
-
-
-def attempt(path):
-    try:
-        return RpcClient(path)
-    except OSError:
-        return None
-
 
 def test_real_spdk_as_host(both, spdk):
     where = {**both.nvmf.listen_address(), "subnqn": NQN, "hostnqn": HOST}

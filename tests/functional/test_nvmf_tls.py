@@ -18,8 +18,7 @@ import zlib
 import pytest
 
 import nvme_tcp
-import real_spdk
-from conftest import RpcClient, RpcError, free_port, wait_until
+from conftest import RpcError, free_port, wait_until
 from nvmf_target import NQN, Nvmf
 
 HOST = "nqn.2016-06.io.spdk:host1"
@@ -373,26 +372,6 @@ def test_security_tls_secret_is_in_no_log(tls):
 
 
 # --- a real SPDK as the host ----------------------------------------------------------------------
-
-@pytest.fixture
-def spdk(tmp_path):
-    path = tmp_path / "spdk.sock"
-    with open(tmp_path / "spdk.log", "w") as log:
-        process = real_spdk.start(path, stdout=log, stderr=log)
-    wait_until(path.exists, "the real SPDK", 60)
-    rpc = wait_until(lambda: attempt(path), "the real SPDK", 60)
-    yield rpc
-    rpc.close()
-    process.terminate()
-    process.wait(60)
-
-
-def attempt(path):
-    try:
-        return RpcClient(path)
-    except OSError:
-        return None
-
 
 @pytest.mark.parametrize("secret, kind", [(SECRET, 1), (LONG, 2), (SECRET, 0)],
                          ids=["SHA-256", "SHA-384", "none"])

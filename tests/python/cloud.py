@@ -213,6 +213,16 @@ connection = {database}
 """ + SERVICES_TEXT
 
 
+def ask_placement(url, method, path, body=None):
+    """The JSON of a placement call; None for an empty answer."""
+    request = urllib.request.Request(
+        url + path, method=method, data=None if body is None else json.dumps(body).encode(),
+        headers={"X-Auth-Token": "admin", "Content-Type": "application/json",
+                 "OpenStack-API-Version": "placement 1.36"})
+    with urllib.request.urlopen(request) as answer:
+        return json.loads(answer.read() or "null")
+
+
 class Cloud:
     """All of it, once for the process, since Cyborg's configuration is."""
 
@@ -267,15 +277,7 @@ class Cloud:
         self._stop_database()
 
     def placement(self, method, path, body=None):
-        """The JSON of a placement call; None for an empty answer."""
-        request = urllib.request.Request(
-            self.placement_url + path, method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"X-Auth-Token": "admin", "Content-Type": "application/json",
-                     "OpenStack-API-Version": "placement 1.36"})
-        with urllib.request.urlopen(request) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
+        return ask_placement(self.placement_url, method, path, body)
 
     def api(self, method, path, body=None, name="admin"):
         """The JSON of a call of Cyborg's API; None for an empty answer."""

@@ -24,7 +24,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from cloud import PASSWORD, SERVICES_TEXT, Http, NovaPeer, placement_app
+from cloud import PASSWORD, SERVICES_TEXT, Http, NovaPeer, ask_placement, placement_app
 from conftest import PATIENCE, free_port, wait_until
 from databases import open_database
 
@@ -384,13 +384,7 @@ class Programs:
         raise AssertionError("Keystone's new token is not taken")
 
     def placement(self, method, path, body=None):
-        request = urllib.request.Request(
-            self.placement_url + path, method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"X-Auth-Token": "admin", "Content-Type": "application/json",
-                     "OpenStack-API-Version": "placement 1.36"})
-        with urllib.request.urlopen(request) as answer:
-            return json.loads(answer.read() or "null")
+        return ask_placement(self.placement_url, method, path, body)
 
     def stop(self):
         while self._stops:
